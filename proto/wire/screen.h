@@ -1,0 +1,247 @@
+/* The picture of a terminal: cells, styles, clusters, and the difference between two pictures.
+ *
+ * The emulator draws into a struct screen, a holder keeps copies of it and sends differences, a console applies them.
+ * A cell is 8 bytes: what it shows (a code point, or an index into the table of clusters), a style index, a width.
+ * The tables belong to the screen. Indices are stable between two differences but are reused when no cell shows them
+ * any more, so they mean nothing outside their screen.
+ *
+ * Rows are pointers: a scroll moves pointers, not cells. Each change of a row gives it a new generation; within one
+ * lineage (a screen and its copies) equal generations mean equal rows, which makes copying and comparing cheap.
+ *
+ * Packed form (protobuf message ScreenUpdate), all numbers LEB128 varints:
+ *   styles: { index, attributes, underline, foreground, background, underline colour }...
+ *   cells:  { rows skipped since the last one, bytes of runs * 2 + wrapped, runs }...
+ *   run:    { columns skipped since the last run, style, count * 4 + kind, text }
+ *     kind 0: `count` code points in UTF-8, one column each
+ *     kind 1: one code point, shown in `count` columns
+ *     kind 2: `count` code points, two columns each
+ *     kind 3: `count` times { bytes * 2 + (two columns), UTF-8 of a cluster }
+ * A style must be defined in the update, or be one that the base frame's cells use.
+ *
+ * Conditions: SCREEN_E_INVALID, SCREEN_E_BASE. Errors: -ENOMEM, -EMSGSIZE (the output buffer's limit). */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "proto/base/error.h"
+
+struct buf;
+
+enum {
+	SCREEN_E_INVALID = 1, /* the update is malformed; the screen is as it was */
+	SCREEN_E_BASE,        /* it changes another frame than this screen shows: ask for a keyframe; unchanged */
+};
+
+#define SCREEN_COLS_MAX 1000U
+#define SCREEN_ROWS_MAX 1000U
+#define SCREEN_STYLES_MAX 65535U        /* indices 0 (the default style) to 65534 */
+#define SCREEN_CLUSTERS_MAX 65535U
+#define SCREEN_CLUSTER_BYTES_MAX 64U    /* UTF-8 of one cell; longer clusters are cut between code points */
+#define SCREEN_TITLE_BYTES_MAX 255U
+#define SCREEN_UPDATE_BYTES_MAX (1U << 20) /* longer updates are refused; see screen_encode for what a sender does */
+
+/* Colours: 0 is the default, then a palette index, or 24 bits. */
+#define SCREEN_COLOUR_DEFAULT 0U
+#define SCREEN_COLOUR_PALETTE(index) (0x01000000U | (uint8_t)(index))
+#define SCREEN_COLOUR_RGB(rgb) (0x02000000U | ((rgb) & 0xffffffU))
+#define SCREEN_COLOUR_KIND(colour) ((colour) >> 24) /* 0 default, 1 palette, 2 rgb */
+
+enum screen_attribute {
+	SCREEN_BOLD = 1 << 0,
+	SCREEN_FAINT = 1 << 1,
+	SCREEN_ITALIC = 1 << 2,
+	SCREEN_BLINK = 1 << 3,
+	SCREEN_REVERSE = 1 << 4,
+	SCREEN_CONCEAL = 1 << 5,
+	SCREEN_STRIKE = 1 << 6,
+	SCREEN_OVERLINE = 1 << 7,
+	SCREEN_ATTRIBUTES_ALL = 0xff,
+};
+
+enum screen_underline {
+	SCREEN_UNDERLINE_NONE,
+	SCREEN_UNDERLINE_SINGLE,
+	SCREEN_UNDERLINE_DOUBLE,
+	SCREEN_UNDERLINE_CURLY,
+	SCREEN_UNDERLINE_DOTTED,
+	SCREEN_UNDERLINE_DASHED,
+	SCREEN_UNDERLINE_COUNT,
+};
+
+struct screen_style {
+	uint32_t foreground, background, underline_colour; /* SCREEN_COLOUR_… */
+	uint16_t attributes;                               /* enum screen_attribute */
+	uint16_t underline;                                /* enum screen_underline */
+};
+
+/* `glyph` is a code point, or with this bit set an index into the table of clusters. A blank is a space. */
+#define SCREEN_GLYPH_CLUSTER 0x80000000U
+
+enum screen_cell_flag {
+	SCREEN_CELL_PROTECTED = 1 << 0, /* selective erase leaves it alone; known to the emulator only */
+};
+
+struct screen_cell {
+	uint32_t glyph;
+	uint16_t style;
+	uint8_t width; /* 1, 2, or 0: the right half of the cell before it (then glyph is 0) */
+	uint8_t flags; /* enum screen_cell_flag */
+};
+
+#define SCREEN_CELL_BLANK ((struct screen_cell){ .glyph = ' ', .width = 1 })
+
+struct screen_row {
+	struct screen_cell *cells; /* cols of them */
+	uint64_t generation;
+	uint16_t used; /* from here on there are only default blanks */
+	bool wrapped;  /* the line goes on in the next row */
+};
+
+enum screen_cursor_shape {
+	SCREEN_CURSOR_DEFAULT,
+	SCREEN_CURSOR_BLOCK_BLINK, /* the values of DECSCUSR */
+	SCREEN_CURSOR_BLOCK,
+	SCREEN_CURSOR_UNDERLINE_BLINK,
+	SCREEN_CURSOR_UNDERLINE,
+	SCREEN_CURSOR_BAR_BLINK,
+	SCREEN_CURSOR_BAR,
+	SCREEN_CURSOR_SHAPE_COUNT,
+};
+
+/* What a console must know to send keys, pastes and mouse events as the program asked. */
+enum screen_mode {
+	SCREEN_MODE_ALTERNATE = 1 << 0,        /* shows the alternate screen */
+	SCREEN_MODE_APP_CURSOR = 1 << 1,       /* DECCKM */
+	SCREEN_MODE_APP_KEYPAD = 1 << 2,       /* DECNKM */
+	SCREEN_MODE_BRACKETED_PASTE = 1 << 3,  /* 2004 */
+	SCREEN_MODE_FOCUS = 1 << 4,            /* 1004 */
+	SCREEN_MODE_REVERSE_VIDEO = 1 << 5,    /* DECSCNM */
+	SCREEN_MODE_ALTERNATE_SCROLL = 1 << 6, /* 1007: wheel sends arrows in the alternate screen */
+	SCREEN_MODE_NEWLINE = 1 << 7,          /* LNM: Enter sends CR LF */
+	SCREEN_MODES_ALL = 0xff,
+};
+
+enum screen_mouse_mode {
+	SCREEN_MOUSE_NONE,
+	SCREEN_MOUSE_X10,    /* 9 */
+	SCREEN_MOUSE_BUTTON, /* 1000 */
+	SCREEN_MOUSE_DRAG,   /* 1002 */
+	SCREEN_MOUSE_MOTION, /* 1003 */
+	SCREEN_MOUSE_MODE_COUNT,
+};
+
+enum screen_mouse_encoding {
+	SCREEN_MOUSE_ENCODING_X10,
+	SCREEN_MOUSE_ENCODING_UTF8,  /* 1005 */
+	SCREEN_MOUSE_ENCODING_SGR,   /* 1006 */
+	SCREEN_MOUSE_ENCODING_URXVT, /* 1015 */
+	SCREEN_MOUSE_ENCODING_COUNT,
+};
+
+#define SCREEN_KITTY_FLAGS_ALL 0x1fU
+
+/* Styles by index, found again by content. Private but for screen_style(). */
+struct screen_styles {
+	struct screen_style *items;
+	uint8_t *known;   /* a byte each: 0 free */
+	uint32_t count;   /* indices below are in use or free for reuse */
+	uint32_t size;    /* allocated */
+	uint32_t live;    /* in use */
+	uint32_t next;    /* where the search for a free one starts */
+	uint16_t *hash;   /* open addressing, index + 1; NULL on screens that only apply updates */
+	uint32_t hash_size;
+};
+
+struct screen_cluster {
+	uint32_t refs;
+	uint32_t hash;
+	uint8_t len;
+	char text[]; /* UTF-8, not NUL-terminated */
+};
+
+struct screen_clusters {
+	struct screen_cluster **items; /* NULL: free; shared between copies, counted */
+	uint32_t count, size, live, next;
+};
+
+struct screen {
+	uint64_t frame;   /* number of this picture on the wire; whoever sends it sets it. 0: shows nothing yet */
+	uint64_t lineage; /* which screens' generations may be compared */
+	uint64_t generation;
+	unsigned int cols, rows; /* 0 x 0 before the first keyframe, else 1 to SCREEN_…_MAX */
+	struct screen_row *row;  /* rows of them, top first */
+	struct screen_cell *slab; /* the memory behind them */
+	struct screen_styles styles;
+	struct screen_clusters clusters;
+	unsigned int cursor_row, cursor_col; /* inside the screen */
+	bool cursor_visible;
+	enum screen_cursor_shape cursor_shape;
+	uint32_t modes; /* enum screen_mode */
+	enum screen_mouse_mode mouse_mode;
+	enum screen_mouse_encoding mouse_encoding;
+	uint32_t kitty_flags;
+	uint16_t title_len;
+	char title[SCREEN_TITLE_BYTES_MAX + 1]; /* clean UTF-8 (no controls), NUL-terminated */
+};
+
+/* An empty screen of 0 x 0, for screen_apply and screen_copy: frees nothing, allocates nothing. */
+#define SCREEN_NULL ((struct screen){ .cursor_visible = true })
+
+/* Blank, cursor visible at 0,0. -EINVAL outside 1..MAX, -ENOMEM. */
+int screen_init(struct screen *screen, unsigned int cols, unsigned int rows);
+/* Leaves SCREEN_NULL behind. */
+void screen_deinit(struct screen *screen);
+/* Makes `to` (initialised, or SCREEN_NULL) the same picture as `from`, reusing its memory; rows that are the same
+ * already are not copied. On -ENOMEM `to` is still valid, but its picture is not defined. */
+int screen_copy(struct screen *to, const struct screen *from);
+/* Cuts or pads at the right and the bottom; the cursor is moved inside. -EINVAL, -ENOMEM (unchanged). */
+int screen_resize(struct screen *screen, unsigned int cols, unsigned int rows);
+
+/* The style of a cell. Never NULL; an index that is not known gives the default style. */
+const struct screen_style *screen_style(const struct screen *screen, uint16_t index);
+/* The UTF-8 of a cell, not NUL-terminated; returns its length, 0 for the right half of a wide one. `buffer` holds
+ * SCREEN_CLUSTER_BYTES_MAX and is where single code points are put; *ret_text points into it or into the table. */
+size_t screen_cell_text(const struct screen *screen, const struct screen_cell *cell, char *buffer, const char **ret_text);
+/* Appends the row's text, without the blanks at its end. */
+int screen_row_text(const struct screen *screen, unsigned int row, struct buf *out);
+/* Appends all rows, each ended by a newline (wrapped rows too), without the blank ones at the end. */
+int screen_text(const struct screen *screen, struct buf *out);
+/* Whether both show the same: size, cells by content, cursor, modes, title. For tests and checks. */
+bool screen_equal(const struct screen *a, const struct screen *b);
+
+/* What may stand in a cell: no controls, no surrogates, nothing that changes the direction of text, no separators. */
+bool screen_code_allowed(uint32_t code);
+
+/* Appends the packed ScreenUpdate that turns `from` into `to`. from NULL, never shown (frame 0) or of another size: a
+ * keyframe. `to->frame` must not be 0 and not from->frame. *ret_changed (may be NULL) tells whether anything differs
+ * but the frame number; if not, there is no need to send it. On errors `out` is as it was.
+ * An update may be longer than SCREEN_UPDATE_BYTES_MAX (a full repaint of noise above 300 x 300): -EMSGSIZE. */
+int screen_encode(const struct screen *from, const struct screen *to, struct buf *out, bool *ret_changed);
+/* Applies what screen_encode made. Everything is checked first: whatever the bytes, the screen is unchanged unless 0
+ * comes back. -ENOMEM leaves it unchanged too. */
+int screen_apply(struct screen *screen, const void *data, size_t len);
+
+/* --- for the emulator ---------------------------------------------------------------------------------------- */
+
+/* Marks the row as changed. Whoever writes cells calls it, and keeps `used` true. */
+static inline void screen_touch(struct screen *screen, struct screen_row *row)
+{
+	row->generation = ++screen->generation;
+}
+/* The index of a style, entered if it is new. SCREEN_STYLES_MAX if the table is full: collect, and try again.
+ * -ENOMEM shows as a full table. */
+uint32_t screen_style_intern(struct screen *screen, const struct screen_style *style);
+/* The glyph of a cluster of 1 to SCREEN_CLUSTER_BYTES_MAX bytes. 0 if the table is full or memory is short. */
+uint32_t screen_cluster_intern(struct screen *screen, const char *text, size_t len);
+
+/* Collecting what no cell shows any more: begin, mark every cell that counts beyond the screen's own (the hidden
+ * screen, scrollback), then sweep. */
+struct screen_marks {
+	uint8_t *styles, *clusters; /* a byte each */
+	uint32_t style_count, cluster_count;
+};
+int screen_collect_begin(const struct screen *screen, struct screen_marks *ret_marks);
+void screen_collect_mark(struct screen_marks *marks, const struct screen_cell *cells, size_t count);
+/* Frees the marks. */
+void screen_collect_sweep(struct screen *screen, struct screen_marks *marks);
