@@ -5,8 +5,9 @@
  * The tables belong to the screen. Indices are stable between two differences but are reused when no cell shows them
  * any more, so they mean nothing outside their screen.
  *
- * Rows are pointers: a scroll moves pointers, not cells. Each change of a row gives it a new generation; within one
- * lineage (a screen and its copies) equal generations mean equal rows, which makes copying and comparing cheap.
+ * Rows are pointers: a scroll moves pointers, not cells. Each change of a row gives it a generation that no row of
+ * any screen in the process had before; a copy takes it along. Equal generations therefore mean equal rows, which
+ * makes copying and comparing cheap.
  *
  * Packed form (protobuf message ScreenUpdate), all numbers LEB128 varints:
  *   styles: { index, attributes, underline, foreground, background, underline colour }...
@@ -149,7 +150,7 @@ struct screen_styles {
 	uint32_t size;    /* allocated */
 	uint32_t live;    /* in use */
 	uint32_t next;    /* where the search for a free one starts */
-	uint16_t *hash;   /* open addressing, index + 1; NULL on screens that only apply updates */
+	uint16_t *hash;   /* open addressing, index + 1; NULL until something is looked up */
 	uint32_t hash_size;
 };
 
@@ -163,12 +164,15 @@ struct screen_cluster {
 struct screen_clusters {
 	struct screen_cluster **items; /* NULL: free; shared between copies, counted */
 	uint32_t count, size, live, next;
+	uint16_t *hash; /* as above */
+	uint32_t hash_size;
 };
+
+#define SCREEN_GENERATION_MASK ((1ULL << 40) - 1)
 
 struct screen {
 	uint64_t frame;   /* number of this picture on the wire; whoever sends it sets it. 0: shows nothing yet */
-	uint64_t lineage; /* which screens' generations may be compared */
-	uint64_t generation;
+	uint64_t generation; /* the last one given; the upper bits are the screen's own */
 	unsigned int cols, rows; /* 0 x 0 before the first keyframe, else 1 to SCREEN_…_MAX */
 	struct screen_row *row;  /* rows of them, top first */
 	struct screen_cell *slab; /* the memory behind them */
@@ -186,7 +190,7 @@ struct screen {
 };
 
 /* An empty screen of 0 x 0, for screen_apply and screen_copy: frees nothing, allocates nothing. */
-#define SCREEN_NULL ((struct screen){ .cursor_visible = true })
+#define SCREEN_NULL ((struct screen){ .cursor_visible = true, .generation = SCREEN_GENERATION_MASK })
 
 /* Blank, cursor visible at 0,0. -EINVAL outside 1..MAX, -ENOMEM. */
 int screen_init(struct screen *screen, unsigned int cols, unsigned int rows);
@@ -219,16 +223,28 @@ bool screen_code_allowed(uint32_t code);
  * An update may be longer than SCREEN_UPDATE_BYTES_MAX (a full repaint of noise above 300 x 300): -EMSGSIZE. */
 int screen_encode(const struct screen *from, const struct screen *to, struct buf *out, bool *ret_changed);
 /* Applies what screen_encode made. Everything is checked first: whatever the bytes, the screen is unchanged unless 0
- * comes back. -ENOMEM leaves it unchanged too. */
+ * comes back. -ENOMEM leaves it unchanged too; a cluster that found no room is shown as U+FFFD. */
 int screen_apply(struct screen *screen, const void *data, size_t len);
 
 /* --- for the emulator ---------------------------------------------------------------------------------------- */
 
+void screen_renew_generation(struct screen *screen);
 /* Marks the row as changed. Whoever writes cells calls it, and keeps `used` true. */
 static inline void screen_touch(struct screen *screen, struct screen_row *row)
 {
-	row->generation = ++screen->generation;
+	if (!(++screen->generation & SCREEN_GENERATION_MASK))
+		screen_renew_generation(screen);
+	row->generation = screen->generation;
 }
+/* Makes all cells of a row default blanks. */
+void screen_row_clear(struct screen *screen, struct screen_row *row);
+/* Row r becomes what row r + delta was, for rows top to bottom - 1; rows from outside are cleared. */
+void screen_scroll(struct screen *screen, unsigned int top, unsigned int bottom, int delta);
+/* Makes broken pairs of a row whole again: a wide cell without its right half, or the other way round, is blanked. */
+void screen_row_mend(struct screen *screen, struct screen_row *row);
+/* Rows of cells on their own, as a screen has them: blank, of one allocation each for rows and cells. -ENOMEM. */
+int screen_grid_new(struct screen *screen, unsigned int cols, unsigned int rows, struct screen_row **ret_row,
+	struct screen_cell **ret_slab);
 /* The index of a style, entered if it is new. SCREEN_STYLES_MAX if the table is full: collect, and try again.
  * -ENOMEM shows as a full table. */
 uint32_t screen_style_intern(struct screen *screen, const struct screen_style *style);
@@ -245,3 +261,15 @@ int screen_collect_begin(const struct screen *screen, struct screen_marks *ret_m
 void screen_collect_mark(struct screen_marks *marks, const struct screen_cell *cells, size_t count);
 /* Frees the marks. */
 void screen_collect_sweep(struct screen *screen, struct screen_marks *marks);
+
+/* --- shared by the files of this component ------------------------------------------------------------------- */
+
+/* Sets a style at an index that the sender chose. */
+int screen_style_define(struct screen *screen, uint32_t index, const struct screen_style *style);
+int screen_styles_copy(struct screen_styles *to, const struct screen_styles *from);
+void screen_styles_deinit(struct screen_styles *styles);
+int screen_clusters_copy(struct screen_clusters *to, const struct screen_clusters *from);
+void screen_clusters_deinit(struct screen_clusters *clusters);
+bool screen_style_equal(const struct screen_style *a, const struct screen_style *b);
+/* What may follow the first code point of a cluster. */
+bool screen_code_joins(uint32_t code);
