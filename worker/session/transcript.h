@@ -1,0 +1,88 @@
+/* A session's output on disk: SESSION/transcript.zst.
+ *
+ * The file is a sequence of records. Each begins with a zstd skippable frame (magic 0x184D2A5D, so `zstd -dc` of the
+ * file gives the raw output) with this content, all numbers little-endian:
+ *
+ *   u8 kind ('D' data, 'G' gap, 'R' resize, 'M' mark), u8 version (1), u16 number of times, u32 length of what
+ *   follows, u64 offset of the output (raw bytes) where it belongs, i64 wall clock in ms, u32 raw length, u32 CRC-32 of
+ *   the header so far with this field 0 and the times; then for data as many pairs of varints as there are times:
+ *   milliseconds since the last one (the first: since the wall clock above), raw bytes that came then; for a
+ *   resize: u16 cols, u16 rows; for a mark: its text.
+ *
+ * After the header of a data record follows one zstd frame with the raw bytes, of the length said (0 for others).
+ * A record is written whole with one write, every 256 KiB or one second, whichever comes first; a crash of the holder
+ * loses that second at most, and a torn last record is ignored. The file has a cap. When it is reached a gap of
+ * length 0 (open) is written, and a gap with its length when the session ends.
+ *
+ * Conditions: TRANSCRIPT_E_END, TRANSCRIPT_E_GAP, TRANSCRIPT_E_NOT_FOUND. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "proto/base/buf.h"
+#include "proto/base/error.h"
+
+enum {
+	TRANSCRIPT_E_END = 1,   /* nothing more at this offset yet */
+	TRANSCRIPT_E_GAP,       /* not recorded, or damaged: go on at *ret_next */
+	TRANSCRIPT_E_NOT_FOUND, /* no transcript */
+};
+
+#define TRANSCRIPT_CHUNK_BYTES (256u * 1024)
+#define TRANSCRIPT_FLUSH_MS 1000u
+#define TRANSCRIPT_LIMIT_BYTES (512ull * 1024 * 1024) /* the default cap of the file */
+
+/* --- the holder's side --- */
+
+struct transcript;
+
+/* Opens (appends to) the file; limit_bytes 0: writes nothing at all. */
+int transcript_new(struct transcript **ret_transcript, const char *path, uint64_t limit_bytes);
+void transcript_free(struct transcript *transcript);
+DEFINE_CLEANUP(struct transcript *, transcript_free)
+/* Takes output. Never fails: what cannot be written (disk full) becomes a gap. */
+void transcript_write(struct transcript *transcript, const void *data, size_t len, int64_t wall_ms);
+void transcript_resize(struct transcript *transcript, unsigned int cols, unsigned int rows, int64_t wall_ms);
+void transcript_mark(struct transcript *transcript, const void *text, size_t len, int64_t wall_ms);
+/* Whether something waits to be written: the caller flushes within TRANSCRIPT_FLUSH_MS. */
+bool transcript_pending(const struct transcript *transcript);
+void transcript_flush(struct transcript *transcript);
+/* Flushes and declares the gap's end. */
+void transcript_finish(struct transcript *transcript);
+/* Raw bytes taken so far, recorded or not. */
+uint64_t transcript_offset(const struct transcript *transcript);
+
+/* --- readers --- */
+
+struct transcript_reader;
+
+/* May be opened while it is written; looks for new records at each read. TRANSCRIPT_E_NOT_FOUND. */
+int transcript_reader_new(struct transcript_reader **ret_reader, const char *path);
+void transcript_reader_free(struct transcript_reader *reader);
+DEFINE_CLEANUP(struct transcript_reader *, transcript_reader_free)
+/* Appends raw output from offset on, at most max_bytes and at most to the end of one record. *ret_next: where to go
+ * on. TRANSCRIPT_E_END (*ret_next is offset), TRANSCRIPT_E_GAP (*ret_next is after it; nothing appended). */
+int transcript_read(struct transcript_reader *reader, uint64_t offset, size_t max_bytes, struct buf *out, uint64_t *ret_next);
+/* Where the output ends as far as is known now. */
+int transcript_end(struct transcript_reader *reader, uint64_t *ret_offset);
+
+enum transcript_kind {
+	TRANSCRIPT_DATA = 'D',
+	TRANSCRIPT_GAP = 'G',
+	TRANSCRIPT_RESIZE = 'R',
+	TRANSCRIPT_MARK = 'M',
+};
+
+struct transcript_item {
+	enum transcript_kind kind;
+	uint64_t offset;
+	int64_t wall_ms;
+	const void *data; /* output, or the mark's text; borrowed until the callback returns */
+	size_t len;       /* for a gap: its bytes */
+	unsigned int cols, rows;
+};
+/* Everything in order, output cut as it came from the program, with times: for exports. The callback ends it by
+ * returning non-zero, which is passed on. */
+int transcript_each(struct transcript_reader *reader, int (*each)(void *userdata, const struct transcript_item *item),
+	void *userdata);
