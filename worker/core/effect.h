@@ -19,7 +19,7 @@ enum effect_kind {
 	EFFECT_ASK,        /* PUSH_REQUEST; GRANTED or GRANT_REFUSED follows */
 	EFFECT_STATUS,     /* the attempt's newest status */
 	EFFECT_REPLY,      /* to `request` */
-	EFFECT_CLEAN,      /* session directory, ports and token go */
+	EFFECT_CLEAN,      /* ports, token and socket go; if `ok` the whole session directory, else all but its transcript */
 };
 
 struct effect {
