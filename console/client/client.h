@@ -44,6 +44,9 @@ bool client_connected(const struct client *client);
 Maestro__Role client_role(const struct client *client);
 /* The sentence of the last failure to connect, "" if there was none. */
 const char *client_last_failure(const struct client *client);
+/* Whether a try to connect has failed since the last connection. *ret_refused: a Maestro__RefusedCode, 0: network. */
+bool client_tried(const struct client *client, int *ret_refused);
+const struct profile *client_profile(const struct client *client);
 
 /* --- what comes unasked -------------------------------------------------------------------------------------- */
 
@@ -61,12 +64,14 @@ struct client_listener_ops {
 /* Embedded in whatever listens (container_of). Every listener gets everything. */
 struct client_listener {
 	struct list link;
+	struct client *client;
 	const struct client_listener_ops *ops;
 };
 
-/* If the client is connected already, `connected` is not called for it: look with client_connected. */
+/* May be called from a listener: then the new one may be told of the same thing still (a stream that was opened when
+ * the connection came is told that it came). If the client is connected already, `connected` is not called for it. */
 void client_listen(struct client *client, struct client_listener *listener, const struct client_listener_ops *ops);
-/* Harmless when it does not listen. A listener may take itself (not others) out while it is called. */
+/* Harmless when it does not listen. From within a listener too, for itself and for others. */
 void client_unlisten(struct client_listener *listener);
 
 /* --- requests ------------------------------------------------------------------------------------------------ */

@@ -17,5 +17,7 @@ json_t *json_of_project(const Maestro__Project *project);
 json_t *json_of_event(const Maestro__Event *event);
 json_t *json_of_diff(const Maestro__GitDiffed *diff);
 json_t *json_of_key(const Maestro__KeyInfo *key);
+/* "added", "modified", "deleted", "renamed", "type_changed". */
+const char *json_file_status(Maestro__GitFileStatus status);
 /* Any bytes as a JSON string. */
 json_t *json_of_bytes(const void *data, size_t len);

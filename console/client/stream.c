@@ -1,0 +1,196 @@
+#include "console/client/stream.h"
+
+#include <string.h>
+
+struct stream {
+	struct client *client;
+	struct client_listener listener;
+	struct stream_config config;
+	struct screen screen;
+	uint32_t number;        /* on this connection */
+	uint64_t unacked;       /* frame that was not acknowledged, 0: none */
+	bool open, closed;
+};
+
+static int send_body(struct stream *stream, enum channel channel, Maestro__Envelope__BodyCase body, void *message)
+{
+	Maestro__Envelope envelope = MAESTRO__ENVELOPE__INIT;
+
+	envelope.body_case = body;
+	envelope.stream_open = message; /* all members of the union are pointers */
+	return client_send(stream->client, channel, &envelope);
+}
+
+static void send_ack(struct stream *stream, uint64_t frame, bool need_keyframe)
+{
+	Maestro__StreamAck ack = MAESTRO__STREAM_ACK__INIT;
+
+	ack.stream = stream->number;
+	ack.frame = frame;
+	ack.has_need_keyframe = ack.need_keyframe = need_keyframe;
+	send_body(stream, CHANNEL_INTERACTIVE, MAESTRO__ENVELOPE__BODY_STREAM_ACK, &ack);
+}
+
+/* Numbers are the process's own: unique over all connections, so an old one's frame can never be taken for ours. */
+static uint32_t next_number(void)
+{
+	static uint32_t last;
+
+	return ++last;
+}
+
+static void open_now(struct stream *stream)
+{
+	const struct stream_config *config = &stream->config;
+	Maestro__StreamOpen open = MAESTRO__STREAM_OPEN__INIT;
+
+	stream->number = next_number();
+	stream->unacked = 0;
+	/* the far side begins with a keyframe; until it is there the old picture stays */
+	open.stream = stream->number;
+	open.task = config->task;
+	open.has_attempt = config->attempt != 0;
+	open.attempt = config->attempt;
+	open.kind = config->kind;
+	open.has_rate_hz = config->rate_hz != 0;
+	open.rate_hz = config->rate_hz;
+	open.has_drive = open.drive = config->drive;
+	open.has_cols = open.has_rows = config->drive && config->cols && config->rows;
+	open.cols = config->cols;
+	open.rows = config->rows;
+	stream->open = send_body(stream, CHANNEL_INTERACTIVE, MAESTRO__ENVELOPE__BODY_STREAM_OPEN, &open) == 0;
+}
+
+static void take_frame(struct stream *stream, const Maestro__StreamFrame *frame)
+{
+	int r = screen_apply(&stream->screen, frame->update.data, frame->update.len);
+
+	if (r) {
+		send_ack(stream, frame->frame, true);
+		return;
+	}
+	stream->unacked = frame->frame;
+	stream->config.ops->updated(stream, stream->config.userdata);
+	if (!stream->config.ack_by_hand)
+		stream_ack(stream);
+}
+
+static void take_close(struct stream *stream, const Maestro__StreamClose *close)
+{
+	_cleanup_free_ char *why = close->has_reason ? bytes_dup(&close->reason) : strdup("");
+
+	stream->open = false;
+	stream->closed = true;
+	client_unlisten(&stream->listener);
+	stream->config.ops->closed(stream, why ? why : "", stream->config.userdata);
+}
+
+static void on_message(struct client_listener *listener, const Maestro__Envelope *envelope)
+{
+	struct stream *stream = container_of(listener, struct stream, listener);
+
+	if (envelope->body_case == MAESTRO__ENVELOPE__BODY_STREAM_FRAME && stream->open &&
+		envelope->stream_frame->stream == stream->number)
+		take_frame(stream, envelope->stream_frame);
+	else if (envelope->body_case == MAESTRO__ENVELOPE__BODY_STREAM_CLOSE && stream->open &&
+		envelope->stream_close->stream == stream->number)
+		take_close(stream, envelope->stream_close);
+}
+
+static void on_connected(struct client_listener *listener)
+{
+	struct stream *stream = container_of(listener, struct stream, listener);
+
+	if (!stream->open) /* it may have been opened by somebody who was told before it */
+		open_now(stream);
+}
+
+static void on_disconnected(struct client_listener *listener, const char *why, uint32_t retry_ms)
+{
+	container_of(listener, struct stream, listener)->open = false;
+}
+
+static const struct client_listener_ops listener_ops = {
+	.connected = on_connected,
+	.disconnected = on_disconnected,
+	.message = on_message,
+};
+
+int stream_open(struct stream **ret_stream, struct client *client, const struct stream_config *config)
+{
+	struct stream *stream = calloc(1, sizeof(*stream));
+
+	if (!stream)
+		return -ENOMEM;
+	stream->client = client;
+	stream->config = *config;
+	stream->screen = SCREEN_NULL;
+	client_listen(client, &stream->listener, &listener_ops);
+	if (client_connected(client))
+		open_now(stream);
+	*ret_stream = stream;
+	return 0;
+}
+
+void stream_free(struct stream *stream)
+{
+	Maestro__StreamClose close = MAESTRO__STREAM_CLOSE__INIT;
+
+	if (!stream)
+		return;
+	close.stream = stream->number;
+	if (stream->open)
+		send_body(stream, CHANNEL_INTERACTIVE, MAESTRO__ENVELOPE__BODY_STREAM_CLOSE, &close);
+	client_unlisten(&stream->listener);
+	screen_deinit(&stream->screen);
+	free(stream);
+}
+
+uint64_t stream_task(const struct stream *stream)
+{
+	return stream->config.task;
+}
+
+const struct screen *stream_screen(const struct stream *stream)
+{
+	return &stream->screen;
+}
+
+bool stream_closed(const struct stream *stream)
+{
+	return stream->closed;
+}
+
+void stream_ack(struct stream *stream)
+{
+	if (stream->unacked && stream->open)
+		send_ack(stream, stream->unacked, false);
+	stream->unacked = 0;
+}
+
+int stream_send(struct stream *stream, const void *data, size_t len)
+{
+	Maestro__StreamInput input = MAESTRO__STREAM_INPUT__INIT;
+
+	if (!stream->open)
+		return stream->closed ? LINK_E_CLOSED : CLIENT_E_UNREACHABLE;
+	input.stream = stream->number;
+	input.has_data = true;
+	input.data = (ProtobufCBinaryData){ .len = len, .data = (uint8_t *)(uintptr_t)data };
+	return send_body(stream, CHANNEL_INTERACTIVE, MAESTRO__ENVELOPE__BODY_STREAM_INPUT, &input);
+}
+
+int stream_resize(struct stream *stream, uint32_t cols, uint32_t rows)
+{
+	Maestro__StreamInput input = MAESTRO__STREAM_INPUT__INIT;
+
+	stream->config.cols = cols;
+	stream->config.rows = rows;
+	if (!stream->open || !stream->config.drive)
+		return 0;
+	input.stream = stream->number;
+	input.has_cols = input.has_rows = true;
+	input.cols = cols;
+	input.rows = rows;
+	return send_body(stream, CHANNEL_INTERACTIVE, MAESTRO__ENVELOPE__BODY_STREAM_INPUT, &input);
+}
