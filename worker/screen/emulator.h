@@ -55,8 +55,8 @@ struct emulator_prompts {
 };
 struct emulator_prompts emulator_prompts(const struct emulator *emulator);
 
-/* Lines that left the primary screen at its top, oldest first. Line numbers count from the beginning and never
- * change: first() to first() + count() - 1 are there. A reflow on resize may take lines back or add some. */
+/* Lines that left the primary screen at its top, oldest first. Line numbers count from the beginning:
+ * first() to first() + count() - 1 are there. A resize flows the lines again and so gives them new numbers. */
 uint64_t emulator_scrollback_first(const struct emulator *emulator);
 size_t emulator_scrollback_count(const struct emulator *emulator);
 size_t emulator_scrollback_bytes(const struct emulator *emulator);

@@ -1,0 +1,277 @@
+/* Paul Williams' state machine (vt100.net/emu/dec_ansi_parser) in a table, with UTF-8 in the ground state and colons
+ * between parameters. C1 controls as single bytes do not exist in UTF-8 and are not looked for. */
+#include <string.h>
+#include "worker/screen/internal.h"
+
+enum state {
+	GROUND, /* 0: where a new parser starts */
+	ESCAPE,
+	ESCAPE_INTERMEDIATE,
+	CSI_ENTRY,
+	CSI_PARAM,
+	CSI_INTERMEDIATE,
+	CSI_IGNORE,
+	DCS_ENTRY,
+	DCS_PARAM,
+	DCS_INTERMEDIATE,
+	DCS_PASSTHROUGH,
+	DCS_IGNORE,
+	OSC_STRING,
+	OTHER_STRING, /* SOS, PM, APC */
+	STATE_COUNT,
+};
+
+enum action {
+	IGNORE,
+	PRINT,
+	EXECUTE,
+	COLLECT,
+	PARAM,
+	DISPATCH_ESCAPE,
+	DISPATCH_CSI,
+	DISPATCH_OSC,
+	HOOK,
+	PUT,
+	CLEAR,
+};
+
+#define T(action, state) ((action) << 4 | (state))
+#define C0(act, state) [0x00 ... 0x17] = T(act, state), [0x18] = T(EXECUTE, GROUND), [0x19] = T(act, state), \
+	[0x1a] = T(EXECUTE, GROUND), [0x1b] = T(CLEAR, ESCAPE), [0x1c ... 0x1f] = T(act, state)
+
+static const uint8_t transitions[STATE_COUNT][128] = {
+	[GROUND] = { C0(EXECUTE, GROUND), [0x20 ... 0x7e] = T(PRINT, GROUND), [0x7f] = T(IGNORE, GROUND) },
+	[ESCAPE] = { C0(EXECUTE, ESCAPE), [0x20 ... 0x2f] = T(COLLECT, ESCAPE_INTERMEDIATE),
+		[0x30 ... 0x4f] = T(DISPATCH_ESCAPE, GROUND), ['P'] = T(CLEAR, DCS_ENTRY),
+		[0x51 ... 0x57] = T(DISPATCH_ESCAPE, GROUND), ['X'] = T(IGNORE, OTHER_STRING),
+		['Y' ... 'Z'] = T(DISPATCH_ESCAPE, GROUND), ['['] = T(CLEAR, CSI_ENTRY),
+		['\\'] = T(DISPATCH_ESCAPE, GROUND), [']'] = T(CLEAR, OSC_STRING),
+		['^' ... '_'] = T(IGNORE, OTHER_STRING), [0x60 ... 0x7e] = T(DISPATCH_ESCAPE, GROUND),
+		[0x7f] = T(IGNORE, ESCAPE) },
+	[ESCAPE_INTERMEDIATE] = { C0(EXECUTE, ESCAPE_INTERMEDIATE), [0x20 ... 0x2f] = T(COLLECT, ESCAPE_INTERMEDIATE),
+		[0x30 ... 0x7e] = T(DISPATCH_ESCAPE, GROUND), [0x7f] = T(IGNORE, ESCAPE_INTERMEDIATE) },
+	[CSI_ENTRY] = { C0(EXECUTE, CSI_ENTRY), [0x20 ... 0x2f] = T(COLLECT, CSI_INTERMEDIATE),
+		[0x30 ... 0x3b] = T(PARAM, CSI_PARAM), [0x3c ... 0x3f] = T(COLLECT, CSI_PARAM),
+		[0x40 ... 0x7e] = T(DISPATCH_CSI, GROUND), [0x7f] = T(IGNORE, CSI_ENTRY) },
+	[CSI_PARAM] = { C0(EXECUTE, CSI_PARAM), [0x20 ... 0x2f] = T(COLLECT, CSI_INTERMEDIATE),
+		[0x30 ... 0x3b] = T(PARAM, CSI_PARAM), [0x3c ... 0x3f] = T(IGNORE, CSI_IGNORE),
+		[0x40 ... 0x7e] = T(DISPATCH_CSI, GROUND), [0x7f] = T(IGNORE, CSI_PARAM) },
+	[CSI_INTERMEDIATE] = { C0(EXECUTE, CSI_INTERMEDIATE), [0x20 ... 0x2f] = T(COLLECT, CSI_INTERMEDIATE),
+		[0x30 ... 0x3f] = T(IGNORE, CSI_IGNORE), [0x40 ... 0x7e] = T(DISPATCH_CSI, GROUND),
+		[0x7f] = T(IGNORE, CSI_INTERMEDIATE) },
+	[CSI_IGNORE] = { C0(EXECUTE, CSI_IGNORE), [0x20 ... 0x3f] = T(IGNORE, CSI_IGNORE),
+		[0x40 ... 0x7e] = T(IGNORE, GROUND), [0x7f] = T(IGNORE, CSI_IGNORE) },
+	[DCS_ENTRY] = { C0(IGNORE, DCS_ENTRY), [0x20 ... 0x2f] = T(COLLECT, DCS_INTERMEDIATE),
+		[0x30 ... 0x3b] = T(PARAM, DCS_PARAM), [0x3c ... 0x3f] = T(COLLECT, DCS_PARAM),
+		[0x40 ... 0x7e] = T(HOOK, DCS_PASSTHROUGH), [0x7f] = T(IGNORE, DCS_ENTRY) },
+	[DCS_PARAM] = { C0(IGNORE, DCS_PARAM), [0x20 ... 0x2f] = T(COLLECT, DCS_INTERMEDIATE),
+		[0x30 ... 0x3b] = T(PARAM, DCS_PARAM), [0x3c ... 0x3f] = T(IGNORE, DCS_IGNORE),
+		[0x40 ... 0x7e] = T(HOOK, DCS_PASSTHROUGH), [0x7f] = T(IGNORE, DCS_PARAM) },
+	[DCS_INTERMEDIATE] = { C0(IGNORE, DCS_INTERMEDIATE), [0x20 ... 0x2f] = T(COLLECT, DCS_INTERMEDIATE),
+		[0x30 ... 0x3f] = T(IGNORE, DCS_IGNORE), [0x40 ... 0x7e] = T(HOOK, DCS_PASSTHROUGH),
+		[0x7f] = T(IGNORE, DCS_INTERMEDIATE) },
+	[DCS_PASSTHROUGH] = { C0(PUT, DCS_PASSTHROUGH), [0x20 ... 0x7e] = T(PUT, DCS_PASSTHROUGH),
+		[0x7f] = T(IGNORE, DCS_PASSTHROUGH) },
+	[DCS_IGNORE] = { C0(IGNORE, DCS_IGNORE), [0x20 ... 0x7f] = T(IGNORE, DCS_IGNORE) },
+	[OSC_STRING] = { [0x00 ... 0x06] = T(IGNORE, OSC_STRING), [0x07] = T(DISPATCH_OSC, GROUND),
+		[0x08 ... 0x17] = T(IGNORE, OSC_STRING), [0x18] = T(EXECUTE, GROUND), [0x19] = T(IGNORE, OSC_STRING),
+		[0x1a] = T(EXECUTE, GROUND), [0x1b] = T(DISPATCH_OSC, ESCAPE), [0x1c ... 0x1f] = T(IGNORE, OSC_STRING),
+		[0x20 ... 0x7f] = T(PUT, OSC_STRING) },
+	[OTHER_STRING] = { C0(IGNORE, OTHER_STRING), [0x20 ... 0x7f] = T(IGNORE, OTHER_STRING) },
+};
+
+static void clear(struct parser *parser)
+{
+	parser->prefix = parser->intermediate = parser->final = 0;
+	parser->param_count = 0;
+	parser->sub = 0;
+	parser->params_full = false;
+	parser->string_len = 0;
+	parser->string_cut = false;
+}
+
+static void collect(struct parser *parser, uint8_t byte)
+{
+	if (byte >= 0x3c)
+		parser->prefix = byte;
+	else
+		parser->intermediate = parser->intermediate ? 0xff : byte;
+}
+
+static void add_param(struct parser *parser, uint8_t byte)
+{
+	uint32_t *value;
+
+	if (parser->param_count == 0) {
+		parser->param[0] = 0;
+		parser->param_count = 1;
+	}
+	if (parser->params_full)
+		return;
+	if (byte >= ':') {
+		if (parser->param_count == PARAMS_MAX) {
+			parser->params_full = true;
+			return;
+		}
+		if (byte == ':')
+			parser->sub |= 1U << parser->param_count;
+		parser->param[parser->param_count++] = 0;
+		return;
+	}
+	value = &parser->param[parser->param_count - 1];
+	*value = *value * 10 + (byte - '0');
+	if (*value > PARAM_VALUE_MAX)
+		*value = PARAM_VALUE_MAX;
+}
+
+static void put(struct parser *parser, uint8_t byte)
+{
+	if (parser->string_len < STRING_BYTES_MAX)
+		parser->string[parser->string_len++] = (char)byte;
+	else
+		parser->string_cut = true;
+}
+
+static void act(struct emulator *emulator, enum action action, uint8_t byte)
+{
+	struct parser *parser = &emulator->parser;
+
+	switch (action) {
+	case IGNORE:
+		break;
+	case PRINT:
+		print_ascii(emulator, &byte, 1);
+		break;
+	case EXECUTE:
+		control_execute(emulator, byte);
+		break;
+	case COLLECT:
+		collect(parser, byte);
+		break;
+	case PARAM:
+		add_param(parser, byte);
+		break;
+	case DISPATCH_ESCAPE:
+		parser->final = byte;
+		control_escape(emulator);
+		break;
+	case DISPATCH_CSI:
+		parser->final = byte;
+		csi_dispatch(emulator);
+		break;
+	case DISPATCH_OSC:
+		parser->string[parser->string_len] = 0;
+		osc_dispatch(emulator);
+		clear(parser);
+		break;
+	case HOOK:
+		parser->final = byte;
+		break;
+	case PUT:
+		put(parser, byte);
+		break;
+	case CLEAR:
+		/* ESC ends a device control string. */
+		if (parser->state == DCS_PASSTHROUGH && !parser->string_cut) {
+			parser->string[parser->string_len] = 0;
+			report_dcs(emulator);
+		}
+		clear(parser);
+		break;
+	}
+}
+
+static void step(struct emulator *emulator, uint8_t byte)
+{
+	uint8_t transition = transitions[emulator->parser.state][byte];
+
+	act(emulator, (enum action)(transition >> 4), byte);
+	emulator->parser.state = transition & 15;
+}
+
+/* --- UTF-8: Unicode's table 3-7, one U+FFFD for each maximal broken part --- */
+
+static void start_code(struct emulator *emulator, uint8_t byte)
+{
+	struct parser *parser = &emulator->parser;
+
+	parser->low = 0x80;
+	parser->high = 0xbf;
+	if (byte >= 0xc2 && byte <= 0xdf) {
+		parser->need = 1;
+		parser->code = byte & 0x1f;
+	} else if (byte >= 0xe0 && byte <= 0xef) {
+		parser->need = 2;
+		parser->code = byte & 0x0f;
+		if (byte == 0xe0)
+			parser->low = 0xa0;
+		if (byte == 0xed)
+			parser->high = 0x9f;
+	} else if (byte >= 0xf0 && byte <= 0xf4) {
+		parser->need = 3;
+		parser->code = byte & 0x07;
+		if (byte == 0xf0)
+			parser->low = 0x90;
+		if (byte == 0xf4)
+			parser->high = 0x8f;
+	} else {
+		print_code(emulator, 0xfffd);
+	}
+}
+
+/* Whether the byte was taken. */
+static bool continue_code(struct emulator *emulator, uint8_t byte)
+{
+	struct parser *parser = &emulator->parser;
+
+	if (byte < parser->low || byte > parser->high) {
+		parser->need = 0;
+		print_code(emulator, 0xfffd);
+		return false;
+	}
+	parser->code = parser->code << 6 | (byte & 0x3f);
+	parser->low = 0x80;
+	parser->high = 0xbf;
+	if (--parser->need == 0)
+		print_code(emulator, parser->code);
+	return true;
+}
+
+static void step_high(struct emulator *emulator, uint8_t byte)
+{
+	uint8_t state = emulator->parser.state;
+
+	if (state == GROUND)
+		start_code(emulator, byte);
+	else if (state == OSC_STRING || state == DCS_PASSTHROUGH)
+		put(&emulator->parser, byte);
+}
+
+static const uint8_t *end_of_text(const uint8_t *at, const uint8_t *end)
+{
+	while (at < end && *at >= 0x20 && *at < 0x7f)
+		at++;
+	return at;
+}
+
+void parser_write(struct emulator *emulator, const uint8_t *data, size_t len)
+{
+	const uint8_t *at = data, *end = data + len, *text;
+
+	while (at < end) {
+		if (emulator->parser.need) {
+			at += continue_code(emulator, *at);
+			continue;
+		}
+		if (emulator->parser.state == GROUND && (text = end_of_text(at, end)) > at) {
+			print_ascii(emulator, at, (size_t)(text - at));
+			at = text;
+			continue;
+		}
+		if (*at < 0x80)
+			step(emulator, *at);
+		else
+			step_high(emulator, *at);
+		at++;
+	}
+}

@@ -1,0 +1,289 @@
+#include "worker/screen/scrollback.h"
+
+#include <string.h>
+
+#define CHUNK_BYTES_MIN 16384U
+#define CHUNK_BYTES_MAX 65536U
+#define CHUNKS_OF_LIMIT 8U /* so that dropping one loses little */
+
+/* Lines grow from the front, their offsets from the back. */
+struct scrollback_chunk {
+	uint64_t first; /* number of its first line */
+	uint32_t lines, used, size;
+	uint8_t data[];
+};
+
+struct line_head {
+	uint16_t cells;
+	uint16_t wrapped;
+};
+
+struct run_head {
+	uint16_t style;
+	uint16_t count : 15;
+	uint16_t raw : 1; /* whole cells follow, else one byte each */
+};
+
+/* A new run for every cell is the worst case. */
+#define LINE_BYTES_MAX(cells) (sizeof(struct line_head) + (cells) * (sizeof(struct run_head) + sizeof(struct screen_cell)))
+
+void scrollback_init(struct scrollback *scrollback, size_t limit_bytes)
+{
+	*scrollback = (struct scrollback){ .limit_bytes = limit_bytes };
+}
+
+void scrollback_clear(struct scrollback *scrollback)
+{
+	for (size_t i = 0; i < scrollback->chunk_count; i++)
+		free(scrollback->chunks[i]);
+	scrollback->first += scrollback->count;
+	scrollback->chunk_count = scrollback->count = scrollback->bytes = 0;
+}
+
+void scrollback_deinit(struct scrollback *scrollback)
+{
+	scrollback_clear(scrollback);
+	free(scrollback->chunks);
+	*scrollback = (struct scrollback){ 0 };
+}
+
+static uint32_t *line_offset(struct scrollback_chunk *chunk, uint32_t line)
+{
+	return (uint32_t *)(void *)(chunk->data + chunk->size) - 1 - line;
+}
+
+static size_t chunk_bytes(const struct scrollback *scrollback)
+{
+	size_t bytes = scrollback->limit_bytes / CHUNKS_OF_LIMIT / 16 * 16;
+
+	return bytes < CHUNK_BYTES_MIN ? CHUNK_BYTES_MIN : bytes > CHUNK_BYTES_MAX ? CHUNK_BYTES_MAX : bytes;
+}
+
+/* Takes the oldest chunk out, without freeing it. */
+static struct scrollback_chunk *take_oldest(struct scrollback *scrollback)
+{
+	struct scrollback_chunk *chunk = scrollback->chunks[0];
+
+	scrollback->chunk_count--;
+	memmove(scrollback->chunks, scrollback->chunks + 1,
+		scrollback->chunk_count * sizeof(struct scrollback_chunk *));
+	scrollback->bytes -= chunk->size;
+	scrollback->first += chunk->lines;
+	scrollback->count -= chunk->lines;
+	return chunk;
+}
+
+void scrollback_set_limit(struct scrollback *scrollback, size_t limit_bytes)
+{
+	scrollback->limit_bytes = limit_bytes;
+	if (limit_bytes == 0)
+		scrollback_clear(scrollback);
+	while (scrollback->chunk_count > 1 && scrollback->bytes > limit_bytes)
+		free(take_oldest(scrollback));
+}
+
+static int reserve_pointer(struct scrollback *scrollback)
+{
+	size_t size = scrollback->chunk_size ? scrollback->chunk_size * 2 : 8;
+	struct scrollback_chunk **chunks;
+
+	if (scrollback->chunk_count < scrollback->chunk_size)
+		return 0;
+	chunks = realloc(scrollback->chunks, size * sizeof(struct scrollback_chunk *));
+	if (!chunks)
+		return -ENOMEM;
+	scrollback->chunks = chunks;
+	scrollback->chunk_size = size;
+	return 0;
+}
+
+static struct scrollback_chunk *add_chunk(struct scrollback *scrollback)
+{
+	size_t size = chunk_bytes(scrollback);
+	struct scrollback_chunk *chunk = NULL;
+
+	if (reserve_pointer(scrollback) < 0)
+		return NULL;
+	while (scrollback->chunk_count && scrollback->bytes + size > scrollback->limit_bytes) {
+		free(chunk);
+		chunk = take_oldest(scrollback);
+	}
+	if (!chunk)
+		chunk = malloc(sizeof(*chunk) + size);
+	if (!chunk)
+		return NULL;
+	*chunk = (struct scrollback_chunk){ .first = scrollback->first + scrollback->count, .size = (uint32_t)size };
+	scrollback->chunks[scrollback->chunk_count++] = chunk;
+	scrollback->bytes += size;
+	return chunk;
+}
+
+static bool cell_small(const struct screen_cell *cell)
+{
+	return cell->glyph < 0x80 && cell->width == 1 && cell->flags == 0;
+}
+
+static uint8_t *pack_run(uint8_t *at, const struct screen_cell *cells, unsigned int count)
+{
+	struct run_head head = { .style = cells->style, .count = (uint16_t)(count & 0x7fff), .raw = !cell_small(cells) };
+
+	memcpy(at, &head, sizeof(head));
+	at += sizeof(head);
+	if (head.raw) {
+		memcpy(at, cells, count * sizeof(*cells));
+		return at + count * sizeof(*cells);
+	}
+	for (unsigned int i = 0; i < count; i++)
+		*at++ = (uint8_t)cells[i].glyph;
+	return at;
+}
+
+static uint8_t *pack_line(uint8_t *at, const struct screen_cell *cells, unsigned int count, bool wrapped)
+{
+	struct line_head head = { .cells = (uint16_t)count, .wrapped = wrapped };
+	unsigned int start = 0, end;
+	bool small;
+
+	memcpy(at, &head, sizeof(head));
+	at += sizeof(head);
+	while (start < count) {
+		small = cell_small(&cells[start]);
+		for (end = start + 1; end < count; end++)
+			if (cells[end].style != cells[start].style || cell_small(&cells[end]) != small)
+				break;
+		at = pack_run(at, cells + start, end - start);
+		start = end;
+	}
+	return at;
+}
+
+int scrollback_push(struct scrollback *scrollback, const struct screen_cell *cells, unsigned int count, bool wrapped)
+{
+	struct scrollback_chunk *chunk = NULL;
+	uint8_t *end;
+
+	if (scrollback->limit_bytes == 0)
+		return 0;
+	if (scrollback->chunk_count)
+		chunk = scrollback->chunks[scrollback->chunk_count - 1];
+	while (!wrapped && count && cells[count - 1].glyph == ' ' && cells[count - 1].style == 0)
+		count--;
+	if (!chunk || chunk->used + LINE_BYTES_MAX(count) + (chunk->lines + 1) * sizeof(uint32_t) > chunk->size)
+		chunk = add_chunk(scrollback);
+	if (!chunk)
+		return -ENOMEM;
+	*line_offset(chunk, chunk->lines) = chunk->used;
+	end = pack_line(chunk->data + chunk->used, cells, count, wrapped);
+	chunk->used = (uint32_t)(end - chunk->data);
+	chunk->lines++;
+	scrollback->count++;
+	return 0;
+}
+
+/* Returns where the next run starts. */
+static const uint8_t *unpack_run(const uint8_t *at, struct screen_cell *cells, size_t size, unsigned int *ret_count)
+{
+	struct run_head head;
+	size_t step;
+
+	memcpy(&head, at, sizeof(head));
+	at += sizeof(head);
+	step = head.raw ? sizeof(*cells) : 1;
+	for (unsigned int i = 0; i < head.count && i < size; i++) {
+		if (head.raw)
+			memcpy(&cells[i], at + i * step, sizeof(*cells));
+		else
+			cells[i] = (struct screen_cell){ .glyph = at[i], .style = head.style, .width = 1 };
+	}
+	*ret_count = head.count;
+	return at + head.count * step;
+}
+
+static struct scrollback_chunk *find_chunk(const struct scrollback *scrollback, uint64_t number)
+{
+	size_t low = 0, high = scrollback->chunk_count;
+
+	while (high - low > 1) {
+		size_t middle = (low + high) / 2;
+
+		if (scrollback->chunks[middle]->first <= number)
+			low = middle;
+		else
+			high = middle;
+	}
+	return scrollback->chunks[low];
+}
+
+static unsigned int unpack_line(struct scrollback_chunk *chunk, uint32_t line, struct screen_cell *cells, size_t size,
+	bool *ret_wrapped)
+{
+	const uint8_t *at = chunk->data + *line_offset(chunk, line);
+	unsigned int done = 0, count;
+	struct line_head head;
+
+	memcpy(&head, at, sizeof(head));
+	at += sizeof(head);
+	while (done < head.cells && done < size) {
+		at = unpack_run(at, cells + done, size - done, &count);
+		done += count;
+	}
+	if (ret_wrapped)
+		*ret_wrapped = head.wrapped;
+	return head.cells;
+}
+
+unsigned int scrollback_read(const struct scrollback *scrollback, size_t line, struct screen_cell *cells, size_t size,
+	bool *ret_wrapped)
+{
+	uint64_t number = scrollback->first + line;
+	struct scrollback_chunk *chunk;
+
+	require(line < scrollback->count);
+	chunk = find_chunk(scrollback, number);
+	return unpack_line(chunk, (uint32_t)(number - chunk->first), cells, size, ret_wrapped);
+}
+
+void scrollback_truncate(struct scrollback *scrollback, size_t lines)
+{
+	struct scrollback_chunk *chunk;
+	uint32_t part;
+
+	require(lines <= scrollback->count);
+	while (lines) {
+		chunk = scrollback->chunks[scrollback->chunk_count - 1];
+		part = lines < chunk->lines ? (uint32_t)lines : chunk->lines;
+		chunk->lines -= part;
+		scrollback->count -= part;
+		lines -= part;
+		if (chunk->lines) {
+			chunk->used = *line_offset(chunk, chunk->lines);
+			continue;
+		}
+		scrollback->bytes -= chunk->size;
+		scrollback->chunk_count--;
+		free(chunk);
+	}
+}
+
+void scrollback_halve(struct scrollback *scrollback)
+{
+	size_t drop = (scrollback->chunk_count + 1) / 2;
+
+	for (size_t i = 0; i < drop; i++)
+		free(take_oldest(scrollback));
+}
+
+void scrollback_mark(const struct scrollback *scrollback, struct screen_marks *marks)
+{
+	struct screen_cell cells[SCREEN_COLS_MAX];
+	struct scrollback_chunk *chunk;
+	unsigned int count;
+
+	for (size_t i = 0; i < scrollback->chunk_count; i++) {
+		chunk = scrollback->chunks[i];
+		for (uint32_t line = 0; line < chunk->lines; line++) {
+			count = unpack_line(chunk, line, cells, ARRAY_SIZE(cells), NULL);
+			screen_collect_mark(marks, cells, count);
+		}
+	}
+}
