@@ -27,3 +27,5 @@ int certificate_make(char **ret_ca_pem, char **ret_ca_key_pem, char **ret_server
 	struct error *error);
 /* The first certificate of a PEM text as DER. Caller frees. */
 int certificate_to_der(const char *pem, void **ret_der, size_t *ret_len, struct error *error);
+/* The other way round. -EINVAL if it is no certificate. Caller frees. */
+int certificate_to_pem(const void *der, size_t len, char **ret_pem, struct error *error);

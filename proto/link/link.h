@@ -42,7 +42,8 @@ struct link_peer;
 
 /* Signals must be blocked before (nng starts its threads here). `event` and `log` outlive the link. */
 int link_new(struct link **ret_link, sd_event *event, struct log *log);
-/* Closes what is still open, without callbacks, and waits for nng's pending calls to end. */
+/* Closes what is still open, without callbacks, and waits for nng's pending calls to end. Listeners and dialers are
+ * freed before; never from within a callback. */
 void link_free(struct link *link);
 DEFINE_CLEANUP(struct link *, link_free)
 
@@ -78,7 +79,8 @@ const struct link_identity *link_peer_identity(const struct link_peer *peer);
 int link_peer_send(struct link_peer *peer, enum channel channel, const Maestro__Envelope *envelope);
 /* Packed bytes that wait in a channel's queue. */
 size_t link_peer_queued_bytes(const struct link_peer *peer, enum channel channel);
-/* Stops and continues reading of a peer (its kernel buffers fill, so it slows down). */
+/* Stops and continues reading of a peer (it gets no credit any more, so it slows down). Its acknowledgements are not
+ * read either: never stop because a queue towards the same peer is full. */
 void link_peer_set_reading(struct link_peer *peer, bool on);
 /* Sends what is queued for at most drain_ms, then closes; `closed` is called (not from within this call). */
 void link_peer_close(struct link_peer *peer, const char *why, uint32_t drain_ms);
