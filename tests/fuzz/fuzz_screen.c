@@ -1,0 +1,111 @@
+/* The emulator: output, resizes, and its size at the beginning, from one input. Byte 0xff 0xff, which no UTF-8 has,
+ * starts a command: a resize, or a write of single bytes from here on. After each step the grid must be whole, and the
+ * difference must bring the receiver to the same picture. */
+#include <string.h>
+#include "proto/base/buf.h"
+#include "worker/screen/emulator.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
+
+struct session {
+	struct emulator *emulator;
+	struct screen sent, shown;
+	uint64_t frame;
+	bool bytewise;
+};
+
+static void check_row(const struct screen *screen, const struct screen_row *row)
+{
+	for (unsigned int i = 0; i < screen->cols; i++) {
+		const struct screen_cell *cell = &row->cells[i];
+
+		require(cell->width <= 2);
+		if (cell->width == 2)
+			require(i + 1 < screen->cols && row->cells[i + 1].width == 0);
+		if (cell->width == 0)
+			require(i > 0 && row->cells[i - 1].width == 2);
+		if (i >= row->used)
+			require(cell->glyph == ' ' && cell->style == 0 && cell->width == 1);
+		require(cell->style < screen->styles.count && screen->styles.known[cell->style]);
+	}
+}
+
+static void check_grid(const struct screen *screen)
+{
+	require(screen->cursor_row < screen->rows && screen->cursor_col < screen->cols);
+	for (unsigned int i = 0; i < screen->rows; i++)
+		check_row(screen, &screen->row[i]);
+}
+
+static void send(struct session *session)
+{
+	struct buf update = BUF_NULL;
+	struct screen next = SCREEN_NULL;
+	int r;
+
+	check_grid(emulator_screen(session->emulator));
+	require(screen_copy(&next, emulator_screen(session->emulator)) == 0);
+	next.frame = ++session->frame;
+	r = screen_encode(&session->sent, &next, &update, NULL);
+	if (r == 0) {
+		require(screen_apply(&session->shown, update.data, update.len) == 0);
+		check_grid(&session->shown);
+		require(screen_equal(&session->shown, &next));
+		screen_deinit(&session->sent);
+		session->sent = next;
+	} else {
+		require(r == -EMSGSIZE);
+		screen_deinit(&next);
+	}
+	buf_deinit(&update);
+}
+
+static void write_part(struct session *session, const uint8_t *data, size_t len)
+{
+	struct buf reply = BUF_NULL;
+
+	for (size_t i = 0; session->bytewise && i < len; i++)
+		emulator_write(session->emulator, data + i, 1);
+	if (!session->bytewise)
+		emulator_write(session->emulator, data, len);
+	require(emulator_take_reply(session->emulator, &reply) == 0);
+	buf_deinit(&reply);
+}
+
+static void command(struct session *session, const uint8_t *argument)
+{
+	/* Small, so that edges are met often; the largest sizes are a unit test's, since they cost too much here. */
+	unsigned int cols = argument[0] == 0xff ? 300 : argument[0] % 64;
+	unsigned int rows = argument[1] % 40;
+
+	session->bytewise = argument[1] & 1;
+	require(emulator_resize(session->emulator, cols, rows) == 0);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+	struct session session = { .sent = SCREEN_NULL, .shown = SCREEN_NULL };
+	const uint8_t *end = data + len, *next;
+	struct buf text = BUF_NULL;
+
+	require(emulator_new(&session.emulator, 20, 6, 20000) == 0);
+	while (data < end) {
+		next = memmem(data, (size_t)(end - data), "\xff\xff", 2);
+		write_part(&session, data, (size_t)((next ? next : end) - data));
+		send(&session);
+		if (!next || end - next < 4)
+			break;
+		command(&session, next + 2);
+		send(&session);
+		data = next + 4;
+	}
+	require(emulator_text(session.emulator, &text) == 0);
+	for (size_t i = 0; i < emulator_scrollback_count(session.emulator); i++)
+		require(emulator_scrollback_text(session.emulator, emulator_scrollback_first(session.emulator) + i, &text) ==
+			0);
+	buf_deinit(&text);
+	emulator_free(session.emulator);
+	screen_deinit(&session.sent);
+	screen_deinit(&session.shown);
+	return 0;
+}
