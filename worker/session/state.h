@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "proto/base/error.h"
+#include "proto/schema/holder.pb-c.h"
 
 enum {
 	STATE_E_NOT_FOUND = 1, /* no such file */
@@ -57,3 +58,7 @@ int holder_verify(const struct holder_id *id);
 int holder_exit_write(const char *session_dir, const struct holder_exit *exit);
 /* STATE_E_NOT_FOUND (it runs still, or its holder was killed), STATE_E_BROKEN. */
 int holder_exit_read(const char *session_dir, struct holder_exit *ret_exit);
+
+/* To the wire (reason borrowed) and back (reason copied). */
+void holder_exit_fill(const struct holder_exit *exit, Maestro__HolderExit *message);
+int holder_exit_take(const Maestro__HolderExit *message, struct holder_exit *ret_exit);

@@ -3,11 +3,11 @@
  * The file is a sequence of records. Each begins with a zstd skippable frame (magic 0x184D2A5D, so `zstd -dc` of the
  * file gives the raw output) with this content, all numbers little-endian:
  *
- *   u8 kind ('D' data, 'G' gap, 'R' resize, 'M' mark), u8 version (1), u16 number of times, u32 length of what
- *   follows, u64 offset of the output (raw bytes) where it belongs, i64 wall clock in ms, u32 raw length, u32 CRC-32 of
- *   the header so far with this field 0 and the times; then for data as many pairs of varints as there are times:
- *   milliseconds since the last one (the first: since the wall clock above), raw bytes that came then; for a
- *   resize: u16 cols, u16 rows; for a mark: its text.
+ *   u8 kind ('D' data, 'G' gap, 'R' resize, 'M' mark), u8 version (1), u16 number of times, u32 length of the zstd
+ *   frame after this one (0 if none follows), u64 offset in the raw output where it belongs, i64 wall clock in ms,
+ *   u32 raw length, u32 CRC-32 of the 28 bytes so far, then of what follows; for data as many pairs of varints as there
+ *   are times: milliseconds since the last one (the first: since the wall clock above), raw bytes that came then; for
+ *   a resize: u16 cols, u16 rows; for a mark: its text; for a gap: u64 length, 0 while it is open.
  *
  * After the header of a data record follows one zstd frame with the raw bytes, of the length said (0 for others).
  * A record is written whole with one write, every 256 KiB or one second, whichever comes first; a crash of the holder

@@ -1,0 +1,232 @@
+#include "worker/session/transcript.h"
+#include "worker/session/transcript_format.h"
+#include "proto/base/io.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <zstd.h>
+
+#define COMPRESSION_LEVEL 1 /* a repaint's escape sequences repeat; more effort gains little and costs a core */
+
+struct transcript {
+	int fd;               /* -1: nothing is written */
+	uint64_t limit_bytes;
+	uint64_t file_bytes;
+	uint64_t offset;      /* of the next raw byte */
+	struct buf raw;       /* taken and not yet written; given back when it is */
+	struct buf times;     /* varint pairs of `raw` */
+	uint16_t time_count;
+	int64_t first_ms, last_ms;
+	bool in_gap;
+	uint64_t gap_offset;
+};
+
+int transcript_new(struct transcript **ret_transcript, const char *path, uint64_t limit_bytes)
+{
+	_cleanup_(transcript_free_p) struct transcript *transcript = NULL;
+	struct stat st;
+
+	transcript = calloc(1, sizeof(*transcript));
+	if (!transcript)
+		return -ENOMEM;
+	transcript->fd = -1;
+	transcript->limit_bytes = limit_bytes;
+	if (limit_bytes) {
+		transcript->fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+		if (transcript->fd < 0 || fstat(transcript->fd, &st) < 0)
+			return -errno;
+		transcript->file_bytes = (uint64_t)st.st_size;
+	}
+	*ret_transcript = take(transcript);
+	return 0;
+}
+
+void transcript_free(struct transcript *transcript)
+{
+	if (!transcript)
+		return;
+	if (transcript->fd >= 0)
+		close(transcript->fd);
+	buf_deinit(&transcript->raw);
+	buf_deinit(&transcript->times);
+	free(transcript);
+}
+
+bool transcript_pending(const struct transcript *transcript)
+{
+	return transcript->raw.len != 0;
+}
+
+uint64_t transcript_offset(const struct transcript *transcript)
+{
+	return transcript->offset;
+}
+
+/* Header, content and frame with one write; a short one (disk full) is cut off again. */
+static int write_record(struct transcript *transcript, struct record *record, const void *content, size_t len,
+	const struct buf *frame)
+{
+	_cleanup_(buf_deinit) struct buf out = BUF_NULL;
+	uint8_t header[RECORD_PREFIX_BYTES + RECORD_FIXED_BYTES];
+	int r;
+
+	record->frame_bytes = frame ? (uint32_t)frame->len : 0;
+	put_le(header, RECORD_MAGIC, 4);
+	put_le(header + 4, RECORD_FIXED_BYTES + len, 4);
+	record_put(record, header + RECORD_PREFIX_BYTES);
+	record->crc = record_crc(0, header + RECORD_PREFIX_BYTES, RECORD_FIXED_BYTES - 4);
+	record->crc = record_crc(record->crc, content, len);
+	record_put(record, header + RECORD_PREFIX_BYTES);
+	r = buf_append(&out, header, sizeof(header));
+	if (!r)
+		r = buf_append(&out, content, len);
+	if (!r && frame)
+		r = buf_append(&out, frame->data, frame->len);
+	if (!r)
+		r = io_write_all(transcript->fd, out.data, out.len);
+	if (!r)
+		transcript->file_bytes += out.len;
+	else if (ftruncate(transcript->fd, (off_t)transcript->file_bytes) < 0)
+		r = -errno; /* a torn record at the end, which readers pass over */
+	return r;
+}
+
+static int write_gap(struct transcript *transcript, uint64_t length, int64_t wall_ms)
+{
+	struct record record = { .kind = TRANSCRIPT_GAP, .offset = transcript->gap_offset, .wall_ms = wall_ms };
+	uint8_t content[8];
+
+	put_le(content, length, sizeof(content));
+	return write_record(transcript, &record, content, sizeof(content), NULL);
+}
+
+/* What is taken from `offset` on is not recorded. */
+static void begin_gap(struct transcript *transcript, uint64_t offset, int64_t wall_ms)
+{
+	if (transcript->in_gap)
+		return;
+	transcript->in_gap = true;
+	transcript->gap_offset = offset;
+	(void)write_gap(transcript, 0, wall_ms); /* if it fails the end of the session tries again */
+}
+
+static int compress(const struct buf *raw, struct buf *frame)
+{
+	size_t n;
+	int r;
+
+	r = buf_reserve(frame, ZSTD_compressBound(raw->len));
+	if (r)
+		return r;
+	n = ZSTD_compress(frame->data, frame->size, raw->data, raw->len, COMPRESSION_LEVEL);
+	if (ZSTD_isError(n))
+		return -ENOMEM;
+	frame->len = n;
+	return 0;
+}
+
+void transcript_flush(struct transcript *transcript)
+{
+	_cleanup_(buf_deinit) struct buf frame = BUF_NULL;
+	struct record record = { .kind = TRANSCRIPT_DATA, .times = transcript->time_count,
+		.offset = transcript->offset - transcript->raw.len, .wall_ms = transcript->first_ms,
+		.raw_bytes = (uint32_t)transcript->raw.len };
+
+	if (!transcript->raw.len)
+		return;
+	if (compress(&transcript->raw, &frame) || transcript->file_bytes + frame.len > transcript->limit_bytes ||
+		write_record(transcript, &record, transcript->times.data, transcript->times.len, &frame))
+		begin_gap(transcript, record.offset, record.wall_ms);
+	buf_deinit(&transcript->raw);
+	buf_deinit(&transcript->times);
+	transcript->time_count = 0;
+}
+
+static int put_varint(struct buf *out, uint64_t value)
+{
+	int r = 0;
+
+	for (; !r && value >= 0x80; value >>= 7)
+		r = buf_append_byte(out, (uint8_t)(value | 0x80));
+	return r ? r : buf_append_byte(out, (uint8_t)value);
+}
+
+/* The wall clock may go back; the times of a record do not. */
+static int take_part(struct transcript *transcript, const void *data, size_t len, int64_t wall_ms)
+{
+	int64_t since;
+	int r;
+
+	if (!transcript->raw.len)
+		transcript->first_ms = transcript->last_ms = wall_ms;
+	since = wall_ms > transcript->last_ms ? wall_ms - transcript->last_ms : 0;
+	r = buf_reserve(&transcript->raw, len);
+	if (!r)
+		r = buf_reserve(&transcript->times, 20);
+	if (r)
+		return r;
+	(void)buf_append(&transcript->raw, data, len);
+	(void)put_varint(&transcript->times, (uint64_t)since);
+	(void)put_varint(&transcript->times, len);
+	transcript->time_count++;
+	transcript->last_ms += since;
+	return 0;
+}
+
+void transcript_write(struct transcript *transcript, const void *data, size_t len, int64_t wall_ms)
+{
+	const uint8_t *p = data;
+
+	while (len && transcript->fd >= 0 && !transcript->in_gap) {
+		size_t room = TRANSCRIPT_CHUNK_BYTES - transcript->raw.len, part = len < room ? len : room;
+
+		if (take_part(transcript, p, part, wall_ms)) {
+			transcript_flush(transcript);
+			begin_gap(transcript, transcript->offset, wall_ms);
+			break;
+		}
+		p += part;
+		len -= part;
+		transcript->offset += part;
+		if (transcript->raw.len == TRANSCRIPT_CHUNK_BYTES || transcript->time_count == RECORD_TIMES_MAX)
+			transcript_flush(transcript);
+	}
+	transcript->offset += len;
+}
+
+static void write_note(struct transcript *transcript, enum transcript_kind kind, const void *content, size_t len,
+	int64_t wall_ms)
+{
+	struct record record = { .kind = (uint8_t)kind, .wall_ms = wall_ms };
+
+	if (transcript->fd < 0)
+		return;
+	transcript_flush(transcript);
+	record.offset = transcript->offset;
+	if (transcript->file_bytes + len + 64 <= transcript->limit_bytes)
+		(void)write_record(transcript, &record, content, len, NULL);
+}
+
+void transcript_resize(struct transcript *transcript, unsigned int cols, unsigned int rows, int64_t wall_ms)
+{
+	uint8_t content[4];
+
+	put_le(content, cols, 2);
+	put_le(content + 2, rows, 2);
+	write_note(transcript, TRANSCRIPT_RESIZE, content, sizeof(content), wall_ms);
+}
+
+void transcript_mark(struct transcript *transcript, const void *text, size_t len, int64_t wall_ms)
+{
+	write_note(transcript, TRANSCRIPT_MARK, text, len < RECORD_CONTENT_MAX / 2 ? len : RECORD_CONTENT_MAX / 2, wall_ms);
+}
+
+void transcript_finish(struct transcript *transcript)
+{
+	if (transcript->fd < 0)
+		return;
+	transcript_flush(transcript);
+	if (transcript->in_gap)
+		(void)write_gap(transcript, transcript->offset - transcript->gap_offset, transcript->last_ms);
+	(void)fdatasync(transcript->fd);
+}
