@@ -4,6 +4,7 @@
 #include "proto/wire/names.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 void ui_open_screen(struct ui *ui, uint64_t task, bool typing)
 {
@@ -81,15 +82,22 @@ static void reject_now(struct ui *ui, uint64_t task, const char *commit)
 
 static const char *title_of(struct ui *ui, const Maestro__Task *task, char text[TASK_TEXT_MAX])
 {
+	size_t len;
+
 	task_title(task, text);
-	text[60] = 0;
+	len = strlen(text);
+	if (len > 60) {
+		for (len = 60; len > 0 && ((unsigned char)text[len] & 0xc0) == 0x80;)
+			len--;
+		text[len] = 0;
+	}
 	return text;
 }
 
 void ui_ask_stop(struct ui *ui, uint64_t id)
 {
 	const Maestro__Task *task = model_task(ui->model, id);
-	char question[TASK_TEXT_MAX], title[TASK_TEXT_MAX];
+	char question[TASK_TEXT_MAX * 2], title[TASK_TEXT_MAX];
 
 	if (!task || !ui_may_act(ui))
 		return;
@@ -107,7 +115,7 @@ void ui_ask_retry(struct ui *ui, uint64_t id)
 {
 	const Maestro__Task *task = model_task(ui->model, id);
 	Maestro__TaskState state = task ? task_state(task) : MAESTRO__TASK_STATE__TASK_DONE;
-	char question[TASK_TEXT_MAX], title[TASK_TEXT_MAX];
+	char question[TASK_TEXT_MAX * 2], title[TASK_TEXT_MAX];
 
 	if (!task || !ui_may_act(ui))
 		return;
@@ -136,7 +144,7 @@ static bool in_review(struct ui *ui, uint64_t id, const Maestro__Task *task, con
 void ui_ask_reject(struct ui *ui, uint64_t id)
 {
 	const Maestro__Task *task = model_task(ui->model, id);
-	char question[TASK_TEXT_MAX], title[TASK_TEXT_MAX];
+	char question[TASK_TEXT_MAX * 2], title[TASK_TEXT_MAX];
 
 	if (!in_review(ui, id, task, "rejected"))
 		return;
