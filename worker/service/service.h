@@ -1,0 +1,222 @@
+/* The worker's root object, and what its files share. One thread, one sd-event loop.
+ *
+ * Events of the host and of the coordinator go to worker/core; its effects come back to executor.c, which makes the
+ * journal durable before it does anything of a batch. Sessions here are what the core's attempts need of this
+ * process: a connection to the holder, a token, a range of ports, screens. They are found again after a restart. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <systemd/sd-event.h>
+#include "proto/base/error.h"
+#include "proto/base/list.h"
+#include "proto/base/log.h"
+#include "proto/link/keys.h"
+#include "proto/link/link.h"
+#include "proto/schema/envelope.pb-c.h"
+#include "worker/agents/adapter.h"
+#include "worker/agents/endpoint.h"
+#include "worker/agents/status.h"
+#include "worker/core/attempts.h"
+#include "worker/core/journal.h"
+#include "worker/service/config.h"
+#include "worker/service/jobs.h"
+#include "worker/service/watch.h"
+#include "worker/session/client.h"
+
+struct service;
+
+/* The core keeps one number for who is to be answered: the connection and the request on it. */
+#define REQUEST_BITS 48u
+#define REQUEST_KEY(service, request) \
+	((request) ? ((service)->peer_number << REQUEST_BITS | ((request) & ((1ull << REQUEST_BITS) - 1))) : 0)
+#define REQUEST_OF(key) ((key) & ((1ull << REQUEST_BITS) - 1))
+#define PEER_OF(key) ((key) >> REQUEST_BITS)
+
+/* What is to be typed into a session, in order. */
+struct input {
+	struct list link;
+	struct buf bytes;
+	bool when_idle; /* not before the agent waits for it */
+};
+
+/* A request for the screen that its holder has not answered yet. */
+struct reading {
+	struct list link;
+	uint64_t request, peer_number;
+};
+
+struct session {
+	struct list link;
+	struct service *service;
+	uint64_t task;
+	uint32_t attempt;
+	char *dir;
+	struct holder *holder;
+	struct holder_spawn *spawn;
+	struct job *job;      /* of the attempt's work */
+	enum work job_work;
+	bool exited;          /* the holder told the exit */
+	bool interactive;
+	struct status status;
+	int port_fd;
+	unsigned int port;
+	char *paste;          /* the prompt, to be typed once the program takes input */
+	size_t paste_len;
+	struct list inputs;   /* struct input */
+	struct list readings; /* struct reading */
+	struct series series[2]; /* by HolderSeries - 1 */
+	uint64_t activity_ms;
+	sd_event_source *quiet; /* since the last activity */
+	uint32_t modes;       /* of the newest attached screen, when somebody watches */
+};
+
+/* A watcher of the coordinator's. */
+struct stream {
+	struct list link;
+	struct session *session;
+	uint32_t number;
+	Maestro__HolderSeries kind;
+	uint32_t rate_hz;
+	bool drive;
+	struct watcher watcher;
+};
+
+struct service {
+	struct config *config;
+	sd_event *event;
+	struct log *log;
+	char boot_id[33];
+	char *programs[2]; /* maestro-agent, its directory */
+	bool has_git_author;
+
+	/* what must be durable */
+	struct attempts *core;
+	struct journal *journal;
+	struct effects queue;   /* not yet given to the journal */
+	struct effects written; /* given, but not yet durable */
+	bool executing;
+	uint64_t compacted_bytes; /* the journal after its last compaction */
+	sd_event_source *retry, *deadline;
+
+	/* this host */
+	struct adapter_set *adapters;
+	struct endpoint *endpoint;
+	char *endpoint_path;
+	struct jobs *jobs;
+	struct list sessions; /* struct session */
+
+	/* the coordinator */
+	struct link *link;
+	struct link_dialer *dialer;
+	struct link_peer *peer; /* NULL: not connected */
+	struct key key;
+	uint64_t peer_number;   /* counts connections (16 bits): answers go only where the question came from */
+	uint32_t heartbeat_ms;
+	sd_event_source *heartbeat;
+	bool verdicts_taken, ready_told, ready_once;
+	uint64_t next_request;
+	struct list asks;       /* struct ask */
+	struct list streams;    /* struct stream */
+	sd_event_source *pace;  /* the next due tile */
+	struct log_limit refusals;
+};
+
+/* --- service.c --- */
+int service_new(struct service **ret_service, struct config *config, sd_event *event, struct log *log,
+	struct error *error);
+void service_free(struct service *service);
+DEFINE_CLEANUP(struct service *, service_free)
+/* STATE/workers/NAME/a/b. NULL when out of memory. Caller frees. */
+char *service_path(const struct service *service, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* --- executor.c --- */
+/* Hands an event to the core and does what it says. The attempt and its session may be gone after it. */
+void service_event(struct service *service, const struct event *event);
+/* Does effects that did not come out of an event. */
+void service_execute(struct service *service, struct effects *effects);
+struct moment service_now(void);
+bool service_idle(const struct service *service); /* everything said is durable */
+
+/* --- uplink.c --- */
+int uplink_start(struct service *service, struct error *error);
+int uplink_send(struct service *service, enum channel channel, Maestro__Envelope *envelope);
+/* Sends WorkerReady once the verdicts are durable. */
+void uplink_try_ready(struct service *service);
+void uplink_report(struct service *service, uint64_t number);
+void uplink_ask(struct service *service, uint64_t task, uint32_t attempt);
+void uplink_status(struct service *service, uint64_t task, uint32_t attempt);
+/* An answer to `request` of the connection `peer_number`; dropped if that is gone. */
+void uplink_done(struct service *service, uint64_t request, uint64_t peer_number);
+void uplink_failure(struct service *service, uint64_t request, uint64_t peer_number, Maestro__FailureCode code,
+	const char *what, const char *why, const char *hint);
+void uplink_answer(struct service *service, enum channel channel, uint64_t request, uint64_t peer_number,
+	Maestro__Envelope *envelope);
+
+/* --- asking.c: the coordinator's questions about repositories; info.c: what this worker is --- */
+void asking_git(struct service *service, uint64_t request, const Maestro__GitAsk *ask);
+void info_send(struct service *service);
+void info_heartbeat(struct service *service);
+/* Why this START cannot run here; NULL: it can. Caller frees. */
+char *info_refusal(struct service *service, const Maestro__Start *start, bool *ret_retryable);
+
+/* --- gitwork.c --- */
+void gitwork_start(struct service *service, const struct attempt *attempt, enum work work, uint64_t not_after_ms);
+void gitwork_cancel(struct service *service, uint64_t task, uint32_t attempt);
+/* Fills url, mirror, keys. `strings` own what is not borrowed. */
+struct git_place {
+	char *mirror;
+};
+int gitwork_project(const struct service *service, const Maestro__ProjectSpec *spec, bool merging,
+	Maestro__GitProject *ret_project, struct git_place *ret_place);
+void git_place_deinit(struct git_place *place);
+char *gitwork_worktree(const struct service *service, const struct attempt *attempt);
+
+/* --- session.c --- */
+struct session *session_find(const struct service *service, uint64_t task, uint32_t attempt);
+/* Finds or makes it. NULL when out of memory. */
+struct session *session_get(struct service *service, uint64_t task, uint32_t attempt);
+void session_free(struct session *session);
+/* Connects to a holder that runs. An errno if none is there. */
+int session_connect(struct session *session);
+void session_kill(struct service *service, uint64_t task, uint32_t attempt, uint64_t grace_ms);
+void session_forget(struct service *service, uint64_t task, uint32_t attempt);
+void session_clean(struct service *service, uint64_t task, uint32_t attempt, bool whole);
+/* A report of a status from somewhere. */
+void session_status(struct session *session, const Maestro__AgentStatus *status);
+char *session_dir(const struct service *service, uint64_t task, uint32_t attempt);
+
+/* --- launch.c --- */
+void launch_session(struct service *service, const struct attempt *attempt);
+/* Patterns of files that the adapter writes into the worktree. Caller frees list and strings. */
+int launch_excludes(struct service *service, const struct attempt *attempt, char ***ret_patterns, size_t *ret_count);
+
+/* --- recover.c --- */
+void recover_sessions(struct service *service);
+/* What became of the session, by its directory. May plant a tombstone. */
+int recover_look(struct service *service, const struct attempt *attempt, enum found *ret_found);
+
+/* --- input.c --- */
+void input_send(struct service *service, uint64_t request, const Maestro__SendInput *message);
+void input_paste(struct session *session, const char *text, size_t len, bool enter, bool when_idle);
+/* Types what may be typed now. */
+void input_pump(struct session *session);
+void input_clear(struct session *session);
+
+/* --- reading.c --- */
+void reading_ask(struct service *service, uint64_t request, const Maestro__ReadSession *message);
+void reading_screenshot(struct session *session, const void *data, size_t len);
+void reading_clear(struct session *session, const char *why);
+
+/* --- streams.c --- */
+void streams_open(struct service *service, const Maestro__StreamOpen *open);
+void streams_close(struct service *service, uint32_t number);
+void streams_ack(struct service *service, const Maestro__StreamAck *ack);
+void streams_input(struct service *service, const Maestro__StreamInput *input);
+void streams_screen(struct session *session, Maestro__HolderSeries kind, uint64_t frame, const void *data, size_t len);
+/* The session is over: last frames, then StreamClose. */
+void streams_end(struct session *session, const char *reason);
+void streams_drop_all(struct service *service);
+void streams_pump(struct service *service);
+/* A holder was connected to: watch what is watched. */
+void streams_resume(struct session *session);

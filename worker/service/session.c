@@ -1,0 +1,279 @@
+/* What an attempt needs of this process while its session lives, and the holder's side of it. */
+#include "worker/service/service.h"
+
+#include <dirent.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include "proto/base/clock.h"
+#include "proto/base/io.h"
+#include "proto/wire/message.h"
+
+#define QUIET_MS 2000u
+
+char *session_dir(const struct service *service, uint64_t task, uint32_t attempt)
+{
+	return service_path(service, "sessions/%" PRIu64 ".%u", task, attempt);
+}
+
+struct session *session_find(const struct service *service, uint64_t task, uint32_t attempt)
+{
+	struct session *session;
+
+	list_for_each (session, &service->sessions, link)
+		if (session->task == task && session->attempt == attempt)
+			return session;
+	return NULL;
+}
+
+struct session *session_get(struct service *service, uint64_t task, uint32_t attempt)
+{
+	struct session *session = session_find(service, task, attempt);
+
+	if (session)
+		return session;
+	session = calloc(1, sizeof(*session));
+	if (!session)
+		return NULL;
+	session->dir = session_dir(service, task, attempt);
+	if (!session->dir) {
+		free(session);
+		return NULL;
+	}
+	session->service = service;
+	session->task = task;
+	session->attempt = attempt;
+	session->port_fd = -1;
+	status_init(&session->status);
+	list_init(&session->inputs);
+	list_init(&session->readings);
+	for (size_t i = 0; i < ARRAY_SIZE(session->series); i++)
+		series_init(&session->series[i]);
+	list_append(&service->sessions, &session->link);
+	return session;
+}
+
+void session_free(struct session *session)
+{
+	if (!session)
+		return;
+	list_remove(&session->link);
+	streams_end(session, "the session is gone");
+	reading_clear(session, "the session is gone");
+	input_clear(session);
+	endpoint_revoke(session->service->endpoint, session->task, session->attempt);
+	holder_spawn_free(session->spawn);
+	holder_free(session->holder);
+	sd_event_source_disable_unref(session->quiet);
+	for (size_t i = 0; i < ARRAY_SIZE(session->series); i++)
+		series_deinit(&session->series[i]);
+	status_deinit(&session->status);
+	if (session->port_fd >= 0)
+		close(session->port_fd);
+	free(session->paste);
+	free(session->dir);
+	free(session);
+}
+
+/* --- status --- */
+
+void session_status(struct session *session, const Maestro__AgentStatus *status)
+{
+	struct event event = { .kind = EVENT_STATUS, .task = session->task, .attempt = session->attempt };
+	bool changed = false, complete = status->state == MAESTRO__AGENT_STATE__AGENT_COMPLETE;
+
+	if (status_take_message(&session->status, status, clock_boottime_ms(), &changed))
+		return;
+	/* An agent that says complete again may have committed again. */
+	if (changed || complete) {
+		event.status.status = status;
+		service_event(session->service, &event);
+	}
+}
+
+static void process_status(struct session *session, Maestro__AgentState state)
+{
+	Maestro__AgentStatus status = MAESTRO__AGENT_STATUS__INIT;
+
+	status.state = state;
+	status.has_source = true;
+	status.source = MAESTRO__STATUS_SOURCE__SOURCE_PROCESS;
+	session_status(session, &status);
+}
+
+static int on_quiet(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct session *session = userdata;
+
+	/* A program that is silent may be computing; only what talks with a person is known to wait. */
+	if (session->interactive)
+		process_status(session, MAESTRO__AGENT_STATE__AGENT_IDLE);
+	input_pump(session);
+	return 0;
+}
+
+static void arm_quiet(struct session *session)
+{
+	if (!session->quiet && sd_event_add_time_relative(session->service->event, &session->quiet, CLOCK_BOOTTIME, 0,
+				       100000, on_quiet, session) < 0)
+		return;
+	sd_event_source_set_time_relative(session->quiet, (uint64_t)QUIET_MS * 1000);
+	sd_event_source_set_enabled(session->quiet, SD_EVENT_ONESHOT);
+}
+
+/* --- the holder's callbacks --- */
+
+static void on_hello(void *userdata, const struct holder_hello *hello)
+{
+	struct session *session = userdata;
+
+	session->activity_ms = clock_boottime_ms();
+	arm_quiet(session);
+	streams_resume(session);
+	if (!hello->exited)
+		input_pump(session);
+}
+
+static void on_screen(void *userdata, Maestro__HolderSeries series, uint64_t frame, const void *data, size_t len)
+{
+	streams_screen(userdata, series, frame, data, len);
+}
+
+static void on_activity(void *userdata, uint64_t output_bytes, const char *title, size_t title_len, bool bell)
+{
+	struct session *session = userdata;
+	struct event event = { .kind = EVENT_ACTIVITY, .task = session->task, .attempt = session->attempt };
+
+	session->activity_ms = clock_boottime_ms();
+	arm_quiet(session);
+	process_status(session, MAESTRO__AGENT_STATE__AGENT_WORKING);
+	service_event(session->service, &event);
+}
+
+static void on_screenshot(void *userdata, const void *data, size_t len)
+{
+	reading_screenshot(userdata, data, len);
+}
+
+static void tell_ended(struct session *session, const struct holder_exit *exit, const char *why)
+{
+	struct event event = { .kind = EVENT_HOLDER_ENDED, .task = session->task, .attempt = session->attempt };
+
+	session->exited = true;
+	if (exit) {
+		event.ended.has_code = !exit->signal && exit->code >= 0;
+		event.ended.code = exit->code;
+		event.ended.signal = exit->signal;
+		event.ended.reason = exit->reason;
+	} else {
+		event.ended.reason = why;
+	}
+	input_clear(session);
+	reading_clear(session, "the session has ended");
+	service_event(session->service, &event);
+}
+
+static void on_exit_told(void *userdata, const struct holder_exit *exit)
+{
+	struct session *session = userdata;
+	_cleanup_free_ char *text = holder_exit_text(exit);
+
+	log_info(session->service->log, "task=%" PRIu64 " attempt=%u: session ended: %s", session->task,
+		session->attempt, text ? text : "");
+	for (int kind = MAESTRO__HOLDER_SERIES__SERIES_ATTACHED; kind <= MAESTRO__HOLDER_SERIES__SERIES_TILE; kind++)
+		if (session->series[kind - 1].unacked) /* so that the last picture comes before the end */
+			holder_send_ack(session->holder, (Maestro__HolderSeries)kind, session->series[kind - 1].unacked);
+	tell_ended(session, exit, NULL);
+}
+
+/* The holder went: as it was told to, or it died, or only the connection broke. */
+static void on_closed(void *userdata, int r)
+{
+	struct session *session = userdata;
+	struct holder_exit exit = { .code = -1 };
+	struct holder_id id;
+
+	holder_free(take(session->holder));
+	if (!session->exited && !holder_state_read(session->dir, &id) && !holder_verify(&id) && !session_connect(session))
+		return;
+	streams_end(session, "the session has ended");
+	if (session->exited)
+		return;
+	if (holder_exit_read(session->dir, &exit) == 0)
+		tell_ended(session, &exit, NULL);
+	else
+		tell_ended(session, NULL, "the session's holder process died");
+	holder_exit_deinit(&exit);
+}
+
+static const struct holder_ops holder_ops = {
+	.hello = on_hello,
+	.screen = on_screen,
+	.activity = on_activity,
+	.screenshot = on_screenshot,
+	.exit = on_exit_told,
+	.closed = on_closed,
+};
+
+int session_connect(struct session *session)
+{
+	return holder_connect(session->service->event, session->dir, &holder_ops, session, &session->holder);
+}
+
+/* --- what the core wants done with it --- */
+
+void session_kill(struct service *service, uint64_t task, uint32_t attempt, uint64_t grace_ms)
+{
+	struct session *session = session_find(service, task, attempt);
+
+	if (session && session->holder)
+		holder_send_kill(session->holder, grace_ms ? grace_ms : UINT64_MAX);
+}
+
+void session_forget(struct service *service, uint64_t task, uint32_t attempt)
+{
+	struct session *session = session_find(service, task, attempt);
+
+	if (!session)
+		return;
+	endpoint_revoke(service->endpoint, task, attempt);
+	if (session->port_fd >= 0)
+		close(take_fd(&session->port_fd));
+	if (session->holder)
+		holder_send_forget(session->holder);
+}
+
+static void remove_all_but_transcript(const char *dir)
+{
+	DIR *stream = opendir(dir);
+	struct dirent *entry;
+
+	while (stream && (entry = readdir(stream))) {
+		_cleanup_free_ char *path = NULL;
+
+		if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, "..") || !strcmp(entry->d_name, "transcript.zst") ||
+			!strcmp(entry->d_name, "exit") || !strcmp(entry->d_name, "holder"))
+			continue;
+		path = io_join(dir, entry->d_name);
+		if (path)
+			io_remove_tree(path);
+	}
+	if (stream)
+		closedir(stream);
+}
+
+void session_clean(struct service *service, uint64_t task, uint32_t attempt, bool whole)
+{
+	_cleanup_free_ char *dir = session_dir(service, task, attempt);
+	_cleanup_free_ char *worktrees = service_path(service, "worktrees/%" PRIu64 ".%u", task, attempt);
+
+	session_free(session_find(service, task, attempt));
+	if (!dir || !worktrees)
+		return;
+	if (whole) {
+		io_remove_tree(dir);
+		rmdir(worktrees); /* only if the worktree in it is gone */
+	} else {
+		remove_all_but_transcript(dir);
+	}
+}
