@@ -354,3 +354,14 @@ void job_cancel(struct job *job)
 	else
 		job->not_after_ms = 0; /* still waits: ended by on_start, in its turn */
 }
+
+static void ignore(void *userdata, const Maestro__GitResult *result)
+{
+}
+
+void job_abandon(struct job *job)
+{
+	job->done = ignore;
+	job->userdata = NULL;
+	job_cancel(job);
+}

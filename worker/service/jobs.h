@@ -26,3 +26,5 @@ int job_start(struct jobs *jobs, const Maestro__GitJob *message, uint64_t limit_
 bool job_expired(const struct job *job);
 /* `done` follows, with a failure. */
 void job_cancel(struct job *job);
+/* As job_cancel, but nobody is told. */
+void job_abandon(struct job *job);

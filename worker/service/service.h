@@ -37,7 +37,14 @@ struct service;
 struct input {
 	struct list link;
 	struct buf bytes;
+	bool paste;     /* text, to be marked as a paste if the program wants that */
 	bool when_idle; /* not before the agent waits for it */
+};
+
+enum modes_asked {
+	MODES_UNKNOWN,
+	MODES_ASKED, /* a picture is on its way */
+	MODES_KNOWN,
 };
 
 /* A request for the screen that its holder has not answered yet. */
@@ -68,7 +75,8 @@ struct session {
 	struct series series[2]; /* by HolderSeries - 1 */
 	uint64_t activity_ms;
 	sd_event_source *quiet; /* since the last activity */
-	uint32_t modes;       /* of the newest attached screen, when somebody watches */
+	uint32_t modes;       /* of the newest picture */
+	enum modes_asked modes_asked;
 };
 
 /* A watcher of the coordinator's. */
@@ -143,6 +151,7 @@ int uplink_start(struct service *service, struct error *error);
 int uplink_send(struct service *service, enum channel channel, Maestro__Envelope *envelope);
 /* Sends WorkerReady once the verdicts are durable. */
 void uplink_try_ready(struct service *service);
+void uplink_forget_asks(struct service *service);
 void uplink_report(struct service *service, uint64_t number);
 void uplink_ask(struct service *service, uint64_t task, uint32_t attempt);
 void uplink_status(struct service *service, uint64_t task, uint32_t attempt);
@@ -220,3 +229,5 @@ void streams_drop_all(struct service *service);
 void streams_pump(struct service *service);
 /* A holder was connected to: watch what is watched. */
 void streams_resume(struct session *session);
+/* Asks the holder for one picture, though nobody watches; input_pump is called when it is there. */
+void streams_ask_modes(struct session *session);

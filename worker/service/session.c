@@ -61,7 +61,10 @@ void session_free(struct session *session)
 	streams_end(session, "the session is gone");
 	reading_clear(session, "the session is gone");
 	input_clear(session);
-	endpoint_revoke(session->service->endpoint, session->task, session->attempt);
+	if (session->job)
+		job_abandon(session->job);
+	if (session->service->endpoint)
+		endpoint_revoke(session->service->endpoint, session->task, session->attempt);
 	holder_spawn_free(session->spawn);
 	holder_free(session->holder);
 	sd_event_source_disable_unref(session->quiet);
@@ -105,6 +108,8 @@ static int on_quiet(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct session *session = userdata;
 
+	if (session->modes_asked == MODES_ASKED)
+		session->modes_asked = MODES_KNOWN; /* no picture came: as they were last */
 	/* A program that is silent may be computing; only what talks with a person is known to wait. */
 	if (session->interactive)
 		process_status(session, MAESTRO__AGENT_STATE__AGENT_IDLE);

@@ -94,6 +94,14 @@ static void forget_ask(struct ask *ask)
 	free(ask);
 }
 
+void uplink_forget_asks(struct service *service)
+{
+	struct ask *ask;
+
+	while ((ask = list_first(&service->asks, struct ask, link)))
+		forget_ask(ask);
+}
+
 static void forget_asks_of(struct service *service, uint64_t task, uint32_t attempt)
 {
 	struct ask *ask, *next;
@@ -468,15 +476,13 @@ static void on_closed(struct link_peer *peer, const char *why, void *userdata)
 {
 	struct service *service = userdata;
 	struct event event = { .kind = EVENT_DISCONNECTED };
-	struct ask *ask;
 
 	if (peer != service->peer)
 		return;
 	log_warning(service->log, "connection to the coordinator ended: %s; sessions run on", why);
 	service->peer = NULL;
 	service->verdicts_taken = service->ready_told = false;
-	while ((ask = list_first(&service->asks, struct ask, link)))
-		forget_ask(ask);
+	uplink_forget_asks(service);
 	streams_drop_all(service);
 	service_event(service, &event);
 }

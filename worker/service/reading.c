@@ -1,0 +1,145 @@
+/* A session's screen and output, for whoever asks once. */
+#include "worker/service/service.h"
+
+#include <string.h>
+#include "proto/base/io.h"
+#include "proto/wire/message.h"
+#include "worker/session/transcript.h"
+
+#define OUTPUT_MAX_BYTES (1024u * 1024)
+#define READINGS_MAX 64u
+
+static void reading_free(struct reading *reading)
+{
+	list_remove(&reading->link);
+	free(reading);
+}
+
+static void fail(struct service *service, uint64_t request, uint64_t peer_number, const char *why, const char *hint)
+{
+	uplink_failure(service, request, peer_number, MAESTRO__FAILURE_CODE__FAILURE_FAILED, NULL, why, hint);
+}
+
+static void answer(struct service *service, uint64_t request, uint64_t peer_number, Maestro__SessionBytes *bytes)
+{
+	Maestro__Envelope envelope = MAESTRO__ENVELOPE__INIT;
+
+	envelope.body_case = MAESTRO__ENVELOPE__BODY_SESSION_BYTES;
+	envelope.session_bytes = bytes;
+	uplink_answer(service, CHANNEL_BULK, request, peer_number, &envelope);
+}
+
+void reading_screenshot(struct session *session, const void *data, size_t len)
+{
+	struct reading *reading = list_first(&session->readings, struct reading, link);
+	Maestro__SessionBytes bytes = MAESTRO__SESSION_BYTES__INIT;
+
+	if (!reading)
+		return;
+	bytes.has_data = true;
+	bytes.data = (ProtobufCBinaryData){ len, (uint8_t *)(uintptr_t)data };
+	answer(session->service, reading->request, reading->peer_number, &bytes);
+	reading_free(reading);
+}
+
+void reading_clear(struct session *session, const char *why)
+{
+	struct reading *reading;
+
+	while ((reading = list_first(&session->readings, struct reading, link))) {
+		fail(session->service, reading->request, reading->peer_number, why, "its output can still be read with: maestro logs TASK");
+		reading_free(reading);
+	}
+}
+
+static void ask_screen(struct service *service, uint64_t request, const Maestro__ReadSession *message)
+{
+	struct session *session = session_find(service, message->task, message->attempt);
+	bool ansi = message->kind == MAESTRO__READ_KIND__READ_SCREEN_ANSI;
+	struct reading *reading;
+
+	if (!session || !session->holder || session->exited) {
+		fail(service, request, service->peer_number, "the session has ended", "its output can still be read with: maestro logs TASK");
+		return;
+	}
+	reading = calloc(1, sizeof(*reading));
+	if (!reading || holder_ask_screenshot(session->holder, ansi)) {
+		free(reading);
+		fail(service, request, service->peer_number, "the session does not answer", NULL);
+		return;
+	}
+	*reading = (struct reading){ .request = request, .peer_number = service->peer_number };
+	list_append(&session->readings, &reading->link);
+}
+
+/* Reads on over gaps, until there is enough or no more. */
+static int read_output(struct transcript_reader *reader, uint64_t *offset, size_t max_bytes, struct buf *out)
+{
+	uint64_t next = *offset;
+	int r = 0;
+
+	while (out->len < max_bytes) {
+		r = transcript_read(reader, next, max_bytes - out->len, out, &next);
+		if (r == TRANSCRIPT_E_GAP) {
+			if (out->len)
+				break; /* the next question begins behind it, and says so by its offset */
+			*offset = next;
+			continue;
+		}
+		if (r)
+			break;
+	}
+	return r < 0 ? r : 0;
+}
+
+static int output(const char *path, const Maestro__ReadSession *message, struct buf *out, Maestro__SessionBytes *bytes)
+{
+	_cleanup_(transcript_reader_free_p) struct transcript_reader *reader = NULL;
+	uint64_t offset = message->has_offset ? message->offset : 0, end = 0;
+	size_t max_bytes = message->has_max_bytes && message->max_bytes && message->max_bytes < OUTPUT_MAX_BYTES
+				   ? message->max_bytes
+				   : OUTPUT_MAX_BYTES;
+	int r = transcript_reader_new(&reader, path);
+
+	if (!r)
+		r = read_output(reader, &offset, max_bytes, out);
+	if (!r)
+		r = transcript_end(reader, &end);
+	if (r)
+		return r;
+	bytes->has_data = bytes->has_offset = bytes->has_end = true;
+	bytes->data = (ProtobufCBinaryData){ out->len, out->data };
+	bytes->offset = offset;
+	bytes->end = end;
+	return 0;
+}
+
+static void ask_output(struct service *service, uint64_t request, const Maestro__ReadSession *message)
+{
+	const struct attempt *attempt = attempts_find(service->core, message->task, message->attempt);
+	_cleanup_free_ char *dir = session_dir(service, message->task, message->attempt);
+	_cleanup_free_ char *path = dir ? io_join(dir, "transcript.zst") : NULL;
+	_cleanup_(buf_deinit) struct buf out = BUF_NULL;
+	Maestro__SessionBytes bytes = MAESTRO__SESSION_BYTES__INIT;
+	bool coming = attempt && (attempt_live(attempt) || attempt->state < ATTEMPT_RUNNING);
+	int r = path ? output(path, message, &out, &bytes) : -ENOMEM;
+
+	if (r == TRANSCRIPT_E_NOT_FOUND && coming)
+		r = 0; /* nothing was printed yet */
+	if (r) {
+		fail(service, request, service->peer_number,
+			r == TRANSCRIPT_E_NOT_FOUND ? "no output of this session is kept" : strerror(r < 0 ? -r : EIO), NULL);
+		return;
+	}
+	bytes.has_ended = true;
+	bytes.ended = !coming;
+	answer(service, request, service->peer_number, &bytes);
+}
+
+void reading_ask(struct service *service, uint64_t request, const Maestro__ReadSession *message)
+{
+	if (message->kind == MAESTRO__READ_KIND__READ_OUTPUT)
+		ask_output(service, request, message);
+	else
+		ask_screen(service, request, message);
+}
