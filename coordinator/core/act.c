@@ -1,0 +1,378 @@
+/* What people do to tasks: stop, retry, publish, reject, remove; and what follows a merge. */
+#include "coordinator/core/internal.h"
+#include "proto/base/str.h"
+#include "proto/wire/message.h"
+#include "proto/wire/names.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+struct act {
+	const struct core_event *event;
+	const Maestro__ActOnTask *act;
+	struct core_effects *fx;
+	char what[40];
+};
+
+static void refuse(const struct act *a, Maestro__FailureCode code, const char *hint, const char *why)
+{
+	reply_failure(a->fx, &a->event->client, code, a->what, hint, "%s", why);
+}
+
+static const char *state_of(const struct task *task)
+{
+	return name_task_state((Maestro__TaskState)task->row.state);
+}
+
+static bool session_live(const struct task *task)
+{
+	const struct attempt *attempt = current_attempt(task);
+
+	return attempt && attempt->row.session == MAESTRO__SESSION_STATE__SESSION_LIVE;
+}
+
+/* --- stop ---------------------------------------------------------------------------------------------------- */
+
+static void stop_live(struct core *core, const struct act *a, struct task *task)
+{
+	const struct attempt *attempt = current_attempt(task);
+
+	task->row.stopping = true;
+	effect_put(a->fx, ROW_TASK, &task->row);
+	record_event(core, a->fx, "task.stop", task, attempt->row.worker, "asked to stop");
+	effect_changed_task(a->fx, task->row.id);
+	if (worker_is_up(core, attempt->row.worker)) {
+		worker_send_stop(a->fx, attempt);
+		reply_done(a->fx, &a->event->client, "task %" PRIu64 " is being stopped", task->row.id);
+	} else {
+		reply_done(a->fx, &a->event->client,
+			"task %" PRIu64 " will be stopped when worker %s is back; if it never comes, `maestro retry --abandon`",
+			task->row.id, attempt->row.worker);
+	}
+}
+
+static void act_stop(struct core *core, struct task *task, const struct act *a)
+{
+	switch (task->row.state) {
+	case QUEUED:
+		task_move(core, a->fx, task, CAUSE_STOP, "stopped before it began");
+		reply_done(a->fx, &a->event->client, "task %" PRIu64 " is cancelled", task->row.id);
+		return;
+	case STARTING:
+	case RUNNING:
+		stop_live(core, a, task);
+		return;
+	case REVIEW:
+		if (session_live(task) && worker_is_up(core, current_attempt(task)->row.worker)) {
+			worker_send_stop(a->fx, current_attempt(task));
+			reply_done(a->fx, &a->event->client, "the session of task %" PRIu64 " is being ended; it stays in review",
+				task->row.id);
+			return;
+		}
+		refuse(a, MAESTRO__FAILURE_CODE__FAILURE_FAILED, "merge or reject it",
+			session_live(task) ? "its worker is not connected" : "its session has ended already");
+		return;
+	default:
+		reply_failure(a->fx, &a->event->client, MAESTRO__FAILURE_CODE__FAILURE_FAILED, a->what, NULL,
+			"it is %s already", state_of(task));
+	}
+}
+
+/* --- retry --------------------------------------------------------------------------------------------------- */
+
+void task_retry(struct core *core, struct core_effects *fx, struct task *task, bool fresh)
+{
+	set_text(fx, &task->row.from_commit, fresh ? NULL : task->row.commit_id);
+	task_move(core, fx, task, CAUSE_RETRY, NULL);
+}
+
+/* True if the attempt was given up, so that a retry is possible. */
+static bool abandon(struct core *core, struct task *task, const struct act *a)
+{
+	const struct attempt *attempt = current_attempt(task);
+
+	if (!attempt || !task_may_move(task, CAUSE_LOSE))
+		return false;
+	if (worker_is_up(core, attempt->row.worker)) {
+		reply_failure(a->fx, &a->event->client, MAESTRO__FAILURE_CODE__FAILURE_FAILED, a->what,
+			"stop it, then retry", "worker %s answers: there is nothing to abandon", attempt->row.worker);
+		return false;
+	}
+	return task_move(core, a->fx, task, CAUSE_LOSE, "abandoned: its worker does not answer");
+}
+
+static void act_retry(struct core *core, struct task *task, const struct act *a)
+{
+	if (a->act->push_only) {
+		refuse(a, MAESTRO__FAILURE_CODE__FAILURE_UNSUPPORTED, "retry without --push starts from the last commit",
+			"trying only the push again is not possible yet");
+		return;
+	}
+	if (a->act->abandon && task_may_move(task, CAUSE_LOSE) && !abandon(core, task, a))
+		return;
+	if (!task_may_move(task, CAUSE_RETRY)) {
+		reply_failure(a->fx, &a->event->client, MAESTRO__FAILURE_CODE__FAILURE_FAILED, a->what,
+			task_may_move(task, CAUSE_LOSE) ? "stop it first; --abandon if its worker does not answer" : NULL,
+			"it is %s, and only what failed, was lost, cancelled or rejected can be tried again", state_of(task));
+		return;
+	}
+	task->row.start_failures = 0;
+	task_retry(core, a->fx, task, a->act->fresh);
+	reply_done(a->fx, &a->event->client, "task %" PRIu64 " is queued again", task->row.id);
+}
+
+/* --- publish, reject, merge ---------------------------------------------------------------------------------- */
+
+static void act_publish(struct core *core, struct task *task, const struct act *a)
+{
+	const struct attempt *attempt = current_attempt(task);
+	Maestro__Envelope envelope = MAESTRO__ENVELOPE__INIT;
+	Maestro__Publish publish = MAESTRO__PUBLISH__INIT;
+
+	if (task->row.state != RUNNING && !(task->row.state == REVIEW && session_live(task))) {
+		reply_failure(a->fx, &a->event->client, MAESTRO__FAILURE_CODE__FAILURE_FAILED, a->what, NULL,
+			"it is %s: only a live session can be published", state_of(task));
+		return;
+	}
+	if (!worker_is_up(core, attempt->row.worker)) {
+		refuse(a, MAESTRO__FAILURE_CODE__FAILURE_UNAVAILABLE, "try again when it is back", "its worker is not connected");
+		return;
+	}
+	publish.task = task->row.id;
+	publish.attempt = attempt->row.attempt;
+	envelope.body_case = BODY(PUBLISH);
+	envelope.publish = &publish;
+	effect_send(a->fx, attempt->row.worker, &envelope);
+	reply_done(a->fx, &a->event->client, "task %" PRIu64 " is being published", task->row.id);
+}
+
+void release_attempt(struct core_effects *fx, const struct attempt *attempt, bool force)
+{
+	Maestro__Envelope envelope = MAESTRO__ENVELOPE__INIT;
+	Maestro__Release release = MAESTRO__RELEASE__INIT;
+
+	release.task = attempt->row.task;
+	release.attempt = attempt->row.attempt;
+	release.has_remove_worktree = release.remove_worktree = true;
+	release.has_force = force;
+	release.force = force;
+	envelope.body_case = BODY(RELEASE);
+	envelope.release = &release;
+	effect_ask(fx, attempt->row.worker, attempt->row.task, attempt->row.attempt, &envelope);
+}
+
+/* Lets go of what is pushed and decided; work that is not pushed keeps its worktree, since force is not set. */
+static void release_current(struct core *core, struct core_effects *fx, const struct task *task)
+{
+	const struct attempt *attempt = current_attempt(task);
+
+	if (attempt && worker_is_up(core, attempt->row.worker))
+		release_attempt(fx, attempt, false);
+}
+
+static void act_reject(struct core *core, struct task *task, const struct act *a)
+{
+	struct task *other, *next;
+	unsigned int n = 0;
+
+	if (!task_may_move(task, CAUSE_REJECT)) {
+		reply_failure(a->fx, &a->event->client, MAESTRO__FAILURE_CODE__FAILURE_FAILED, a->what, NULL,
+			"it is %s: only what is in review can be rejected", state_of(task));
+		return;
+	}
+	HASH_ITER (hh, core->tasks, other, next) {
+		bool sibling = a->act->whole_group && task->row.group_id && other->row.group_id == task->row.group_id;
+
+		if (other != task && !sibling)
+			continue;
+		if (task_move(core, a->fx, other, CAUSE_REJECT, NULL)) {
+			release_current(core, a->fx, other);
+			n++;
+		}
+	}
+	reply_done(a->fx, &a->event->client, "%u task%s rejected", n, n == 1 ? "" : "s");
+}
+
+void handle_merged(struct core *core, const struct core_event *event, struct core_effects *fx)
+{
+	struct task *task = find_task(core, event->task);
+	char reason[80];
+
+	if (!task)
+		return;
+	snprintf(reason, sizeof(reason), "merged as %.40s", event->text);
+	if (!task_move(core, fx, task, CAUSE_MERGE, reason))
+		return;
+	record_audit(core, fx, "merge", "task=%" PRIu64 " commit=%s", task->row.id, str_or(task->row.commit_id, ""));
+	release_current(core, fx, task);
+}
+
+/* --- removing ------------------------------------------------------------------------------------------------ */
+
+static void removal_end(struct task *task)
+{
+	free(task->removal.actor);
+	memset(&task->removal, 0, sizeof(task->removal));
+}
+
+static void removal_fail(struct core_effects *fx, struct task *task, Maestro__FailureCode code, const char *why,
+	const char *hint)
+{
+	char what[40];
+
+	snprintf(what, sizeof(what), "rm %" PRIu64, task->row.id);
+	reply_failure(fx, &task->removal.client, code, what, hint, "%s", why);
+	removal_end(task);
+}
+
+static void drop_task(struct core *core, struct core_effects *fx, struct task *task)
+{
+	core->actor = task->removal.actor;
+	record_event(core, fx, "task.removed", task, NULL, NULL);
+	record_audit(core, fx, "rm", "task=%" PRIu64 "%s", task->row.id, task->removal.force ? " force" : "");
+	core->actor = NULL;
+	effect_drop(fx, ROW_TASK, &task->row); /* the store takes what hangs on it along */
+	effect_changed_task(fx, task->row.id);
+	reply_done(fx, &task->removal.client, "task %" PRIu64 " was removed", task->row.id);
+	if (task->status_dirty)
+		core->dirty_statuses--;
+	bury_task(core, task);
+}
+
+/* True when nothing runs any more. */
+static bool removal_settle(struct core *core, struct core_effects *fx, struct task *task)
+{
+	const struct attempt *attempt = current_attempt(task);
+
+	if (task->row.state == QUEUED)
+		task_move(core, fx, task, CAUSE_STOP, "removed");
+	if (task->row.state != STARTING && task->row.state != RUNNING)
+		return true;
+	if (!worker_is_up(core, attempt->row.worker)) {
+		task_move(core, fx, task, CAUSE_LOSE, "removed while its worker was away");
+		return true;
+	}
+	if (!task->row.stopping) {
+		task->row.stopping = true;
+		effect_put(fx, ROW_TASK, &task->row);
+		worker_send_stop(fx, attempt);
+	}
+	return false;
+}
+
+void removal_continue(struct core *core, struct core_effects *fx, struct task *task)
+{
+	if (!task->removal.wanted || task->removal.asked || !removal_settle(core, fx, task))
+		return;
+	for (size_t i = 0; i < task->attempt_count; i++) {
+		struct attempt *attempt = task->attempts[i];
+
+		if (attempt->row.released || !find_worker(core, attempt->row.worker))
+			continue;
+		if (worker_is_up(core, attempt->row.worker)) {
+			task->removal.asked = true;
+			release_attempt(fx, attempt, task->removal.force);
+			return;
+		}
+		if (!task->removal.force) {
+			removal_fail(fx, task, MAESTRO__FAILURE_CODE__FAILURE_UNAVAILABLE,
+				"its worker is not connected, and its worktree may hold work that is not pushed",
+				"wait for the worker; --force forgets the task all the same");
+			return;
+		}
+	}
+	drop_task(core, fx, task);
+}
+
+static void act_remove(struct core *core, struct task *task, const struct act *a)
+{
+	if (task->removal.wanted && !a->act->force) {
+		refuse(a, MAESTRO__FAILURE_CODE__FAILURE_FAILED, NULL, "it is being removed already");
+		return;
+	}
+	if (!a->act->force && !task_state_settled((Maestro__TaskState)task->row.state)) {
+		reply_failure(a->fx, &a->event->client, MAESTRO__FAILURE_CODE__FAILURE_FAILED, a->what,
+			"stop it first; --force stops it and throws its work away", "it is %s", state_of(task));
+		return;
+	}
+	if (task->removal.wanted)
+		removal_fail(a->fx, task, MAESTRO__FAILURE_CODE__FAILURE_FAILED, "another request took its place", NULL);
+	task->removal.wanted = true;
+	task->removal.force = a->act->force;
+	task->removal.client = a->event->client;
+	task->removal.client.actor = NULL;
+	set_text(a->fx, &task->removal.actor, a->event->client.actor);
+	removal_continue(core, a->fx, task);
+}
+
+static void removal_answered(struct core *core, const struct core_event *event, struct task *task,
+	struct core_effects *fx)
+{
+	_cleanup_free_ char *why = NULL, *hint = NULL;
+
+	task->removal.asked = false;
+	if (event->envelope && event->envelope->body_case == BODY(FAILURE)) {
+		why = bytes_dup(&event->envelope->failure->why);
+		hint = bytes_dup(&event->envelope->failure->hint);
+		removal_fail(fx, task, event->envelope->failure->code, str_or(why, "refused by the worker"),
+			hint && *hint ? hint : "--force throws the work away");
+	} else if (!event->envelope) {
+		removal_fail(fx, task, MAESTRO__FAILURE_CODE__FAILURE_UNAVAILABLE, "its worker did not answer",
+			"try again; --force forgets the task all the same");
+	} else {
+		removal_continue(core, fx, task);
+	}
+}
+
+void handle_answered(struct core *core, const struct core_event *event, struct core_effects *fx)
+{
+	struct task *task = find_task(core, event->task);
+	struct attempt *attempt = task ? find_attempt(task, event->attempt) : NULL;
+
+	if (!attempt)
+		return;
+	if (event->envelope && event->envelope->body_case == BODY(DONE) && !attempt->row.released) {
+		attempt->row.released = true;
+		effect_put(fx, ROW_ATTEMPT, &attempt->row);
+		attempt_set_session(core, fx, task, attempt, MAESTRO__SESSION_STATE__SESSION_ENDED);
+	}
+	if (task->removal.wanted && task->removal.asked)
+		removal_answered(core, event, task, fx);
+}
+
+/* --- all ----------------------------------------------------------------------------------------------------- */
+
+static const struct {
+	Maestro__TaskAction action;
+	const char *word;
+	void (*run)(struct core *core, struct task *task, const struct act *act);
+} actions[] = {
+	{ MAESTRO__TASK_ACTION__ACT_STOP, "stop", act_stop },
+	{ MAESTRO__TASK_ACTION__ACT_RETRY, "retry", act_retry },
+	{ MAESTRO__TASK_ACTION__ACT_PUBLISH, "publish", act_publish },
+	{ MAESTRO__TASK_ACTION__ACT_REJECT, "reject", act_reject },
+	{ MAESTRO__TASK_ACTION__ACT_REMOVE, "rm", act_remove },
+};
+
+void handle_act(struct core *core, const struct core_event *event, struct core_effects *fx)
+{
+	struct act a = { .event = event, .act = event->act, .fx = fx };
+	struct task *task = find_task(core, event->act->task);
+
+	if (!task) {
+		reply_no_task(fx, &event->client, event->act->task);
+		return;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(actions); i++) {
+		if (actions[i].action != event->act->action)
+			continue;
+		snprintf(a.what, sizeof(a.what), "%s %" PRIu64, actions[i].word, task->row.id);
+		if (actions[i].action != MAESTRO__TASK_ACTION__ACT_REMOVE)
+			record_audit(core, fx, actions[i].word, "task=%" PRIu64, task->row.id);
+		actions[i].run(core, task, &a);
+		return;
+	}
+	reply_failure(fx, &event->client, MAESTRO__FAILURE_CODE__FAILURE_UNSUPPORTED, "task", NULL,
+		"this coordinator does not know that action");
+}

@@ -1,0 +1,512 @@
+/* State, loading, and the table of handlers. The rules live in the files beside this one: state.c (what may follow
+ * what), submit.c, act.c, project.c (people), worker.c, report.c (workers), schedule.c. */
+#include "coordinator/core/internal.h"
+#include "proto/base/id.h"
+#include "proto/base/str.h"
+#include "proto/wire/message.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+const struct core_config core_config_default = {
+	.heartbeat_ms = 5000,
+	.grace_ms = 60000,
+	.lease_ms = 60000,
+	.start_retries = 3,
+	.random = id_random,
+};
+
+int core_new(struct core **ret_core, const struct core_config *config)
+{
+	struct core *core = calloc(1, sizeof(*core));
+
+	if (!core)
+		return -ENOMEM;
+	core->config = *config;
+	core->next_task = core->next_seq = core->next_audit = 1;
+	core->loading = true;
+	list_init(&core->queued);
+	*ret_core = core;
+	return 0;
+}
+
+static void task_free(struct task *task)
+{
+	for (size_t i = 0; i < task->attempt_count; i++) {
+		row_deinit(ROW_ATTEMPT, &task->attempts[i]->row);
+		free(task->attempts[i]);
+	}
+	free(task->attempts);
+	row_deinit(ROW_TASK, &task->row);
+	row_deinit(ROW_STATUS, &task->status);
+	if (task->spec)
+		maestro__submit__free_unpacked(task->spec, NULL);
+	free(task->waiting_for);
+	free(task->removal.actor);
+	free(task);
+}
+
+static void worker_free(struct worker *worker)
+{
+	row_deinit(ROW_WORKER, &worker->row);
+	if (worker->info)
+		maestro__worker_info__free_unpacked(worker->info, NULL);
+	free(worker->inventory);
+	free(worker);
+}
+
+static void project_free(struct project *project)
+{
+	row_deinit(ROW_PROJECT, &project->row);
+	free(project);
+}
+
+static void free_dead(struct core *core)
+{
+	for (size_t i = 0; i < core->dead_count; i++)
+		task_free(core->dead[i]);
+	free(core->dead);
+	core->dead = NULL;
+	core->dead_count = 0;
+	if (core->dead_project)
+		project_free(take(core->dead_project));
+	if (core->dead_worker)
+		worker_free(take(core->dead_worker));
+}
+
+void core_free(struct core *core)
+{
+	struct task *task, *next_task;
+	struct worker *worker, *next_worker;
+	struct project *project, *next_project;
+	struct request *request, *next_request;
+
+	free_dead(core);
+	HASH_ITER (hh, core->tasks, task, next_task) {
+		HASH_DEL(core->tasks, task);
+		task_free(task);
+	}
+	HASH_ITER (hh, core->workers, worker, next_worker) {
+		HASH_DEL(core->workers, worker);
+		worker_free(worker);
+	}
+	HASH_ITER (hh, core->projects, project, next_project) {
+		HASH_DEL(core->projects, project);
+		project_free(project);
+	}
+	HASH_ITER (hh, core->requests, request, next_request) {
+		HASH_DEL(core->requests, request);
+		row_deinit(ROW_REQUEST, &request->row);
+		free(request);
+	}
+	free(core);
+}
+
+void set_text(struct core_effects *fx, char **field, const char *text)
+{
+	if (row_set_text(field, text))
+		fx->error = -ENOMEM;
+}
+
+void set_textf(struct core_effects *fx, char **field, const char *format, ...)
+{
+	va_list args;
+	char *text = NULL;
+
+	va_start(args, format);
+	if (vasprintf(&text, format, args) < 0)
+		text = NULL;
+	va_end(args);
+	if (!text)
+		fx->error = -ENOMEM;
+	free(*field);
+	*field = text;
+}
+
+void set_bytes(struct core_effects *fx, char **field, const ProtobufCBinaryData *data)
+{
+	if (row_set_textn(field, data->data ? (const char *)data->data : "", data->len))
+		fx->error = -ENOMEM;
+}
+
+struct task *find_task(const struct core *core, uint64_t id)
+{
+	struct task *task;
+
+	HASH_FIND(hh, core->tasks, &id, sizeof(id), task);
+	return task;
+}
+
+struct worker *find_worker(const struct core *core, const char *name)
+{
+	struct worker *worker;
+
+	HASH_FIND(hh, core->workers, name, strlen(name), worker);
+	return worker;
+}
+
+struct project *find_project(const struct core *core, const char *name)
+{
+	struct project *project;
+
+	HASH_FIND(hh, core->projects, name, strlen(name), project);
+	return project;
+}
+
+struct attempt *find_attempt(const struct task *task, uint32_t number)
+{
+	return number && number <= task->attempt_count ? task->attempts[number - 1] : NULL;
+}
+
+struct attempt *current_attempt(const struct task *task)
+{
+	return find_attempt(task, task->row.attempt);
+}
+
+struct attempt *add_attempt(struct task *task)
+{
+	struct attempt **attempts = realloc(task->attempts, (task->attempt_count + 1) * sizeof(*attempts));
+	struct attempt *attempt;
+
+	if (!attempts)
+		return NULL;
+	task->attempts = attempts;
+	attempt = calloc(1, sizeof(*attempt));
+	if (!attempt)
+		return NULL;
+	attempts[task->attempt_count++] = attempt;
+	attempt->row.task = task->row.id;
+	attempt->row.attempt = (uint32_t)task->attempt_count;
+	return attempt;
+}
+
+struct task *add_task(struct core *core, uint64_t id)
+{
+	struct task *task = calloc(1, sizeof(*task));
+
+	if (!task)
+		return NULL;
+	task->row.id = id;
+	list_init(&task->queued);
+	HASH_ADD(hh, core->tasks, row.id, sizeof(task->row.id), task);
+	return task;
+}
+
+struct worker *add_worker(struct core *core, const char *name)
+{
+	struct worker *worker = calloc(1, sizeof(*worker));
+
+	if (!worker || row_set_text(&worker->row.name, name)) {
+		free(worker);
+		return NULL;
+	}
+	worker->state = MAESTRO__WORKER_STATE__WORKER_SUSPECT;
+	HASH_ADD_KEYPTR(hh, core->workers, worker->row.name, strlen(name), worker);
+	return worker;
+}
+
+struct project *add_project(struct core *core, const char *name)
+{
+	struct project *project = calloc(1, sizeof(*project));
+
+	if (!project || row_set_text(&project->row.name, name)) {
+		free(project);
+		return NULL;
+	}
+	HASH_ADD_KEYPTR(hh, core->projects, project->row.name, strlen(name), project);
+	return project;
+}
+
+void bury_task(struct core *core, struct task *task)
+{
+	struct task **dead = realloc(core->dead, (core->dead_count + 1) * sizeof(*dead));
+
+	require(dead); /* a few pointers: nothing else could go on either */
+	core->dead = dead;
+	dead[core->dead_count++] = task;
+	list_remove(&task->queued);
+	HASH_DEL(core->tasks, task);
+}
+
+void record_event(struct core *core, struct core_effects *fx, const char *kind, const struct task *task,
+	const char *worker, const char *text)
+{
+	struct event_row *row = calloc(1, sizeof(*row));
+
+	if (!row) {
+		fx->error = -ENOMEM;
+		return;
+	}
+	row->seq = core->next_seq++;
+	row->time_ms = core->wall_ms;
+	row->task = task ? task->row.id : 0;
+	row->attempt = task ? task->row.attempt : 0;
+	set_text(fx, &row->kind, kind);
+	set_text(fx, &row->worker, worker);
+	set_text(fx, &row->actor, core->actor);
+	set_text(fx, &row->text, text);
+	effect_put_owned(fx, ROW_EVENT, row);
+}
+
+void record_audit(struct core *core, struct core_effects *fx, const char *act, const char *format, ...)
+{
+	struct audit_row *row = calloc(1, sizeof(*row));
+	va_list args;
+
+	if (!row) {
+		fx->error = -ENOMEM;
+		return;
+	}
+	va_start(args, format);
+	if (vasprintf(&row->text, format, args) < 0) {
+		row->text = NULL;
+		fx->error = -ENOMEM;
+	}
+	va_end(args);
+	row->time_ms = core->wall_ms;
+	set_text(fx, &row->actor, core->actor ? core->actor : "coordinator");
+	set_text(fx, &row->act, act);
+	effect_put_owned(fx, ROW_AUDIT, row);
+}
+
+void put_meta(struct core_effects *fx, const char *name, const char *value)
+{
+	struct meta_row *row = calloc(1, sizeof(*row));
+
+	if (!row) {
+		fx->error = -ENOMEM;
+		return;
+	}
+	set_text(fx, &row->name, name);
+	set_text(fx, &row->value, value);
+	effect_put_owned(fx, ROW_META, row);
+}
+
+/* --- loading ------------------------------------------------------------------------------------------------- */
+
+static int load_meta(struct core *core, void *row, struct error *error)
+{
+	struct meta_row *meta = row;
+
+	if (strcmp(meta->name, "queue_paused") == 0)
+		core->paused = strcmp(str_or(meta->value, ""), "1") == 0;
+	if (strcmp(meta->name, "next_task") == 0)
+		core->next_task = strtoull(str_or(meta->value, "1"), NULL, 10);
+	if (strcmp(meta->name, "next_seq") == 0)
+		core->next_seq = strtoull(str_or(meta->value, "1"), NULL, 10);
+	row_free(ROW_META, row);
+	return 0;
+}
+
+static int load_task(struct core *core, void *row, struct error *error)
+{
+	struct task_row *given = row;
+	struct task *task = find_task(core, given->id) ? NULL : add_task(core, given->id);
+
+	if (!task) {
+		row_free(ROW_TASK, row);
+		return -ENOMEM;
+	}
+	task->row = *given;
+	free(given);
+	if (task->row.id >= core->next_task)
+		core->next_task = task->row.id + 1;
+	return 0;
+}
+
+static int load_spec(struct core *core, void *row, struct error *error)
+{
+	struct spec_row *spec = row;
+	struct task *task = find_task(core, spec->task);
+	uint64_t id = spec->task;
+
+	if (task && !task->spec)
+		task->spec = maestro__submit__unpack(NULL, spec->submit.len, spec->submit.data);
+	row_free(ROW_SPEC, row);
+	if (!task || !task->spec)
+		return error_set(error, -EINVAL, "task %" PRIu64 ": what was asked cannot be read", id);
+	return 0;
+}
+
+static int load_attempt(struct core *core, void *row, struct error *error)
+{
+	struct attempt_row *given = row;
+	struct task *task = find_task(core, given->task);
+	struct attempt *attempt;
+	uint64_t id = given->task;
+
+	if (!task || given->attempt != task->attempt_count + 1 || given->run_id.len != 16 || !given->worker) {
+		row_free(ROW_ATTEMPT, row);
+		return error_set(error, -EINVAL, "task %" PRIu64 ": its attempts do not fit together", id);
+	}
+	attempt = add_attempt(task);
+	if (!attempt) {
+		row_free(ROW_ATTEMPT, row);
+		return -ENOMEM;
+	}
+	attempt->row = *given;
+	free(given);
+	return 0;
+}
+
+static int load_status(struct core *core, void *row, struct error *error)
+{
+	struct status_row *given = row;
+	struct task *task = find_task(core, given->task);
+
+	if (!task) {
+		row_free(ROW_STATUS, row);
+		return 0;
+	}
+	row_deinit(ROW_STATUS, &task->status);
+	task->status = *given;
+	task->has_status = true;
+	free(given);
+	return 0;
+}
+
+static int load_project(struct core *core, void *row, struct error *error)
+{
+	struct project_row *given = row;
+	struct project *project = add_project(core, given->name);
+	char *name;
+
+	if (!project) {
+		row_free(ROW_PROJECT, row);
+		return -ENOMEM;
+	}
+	name = project->row.name; /* the table's key */
+	free(given->name);
+	project->row = *given;
+	project->row.name = name;
+	free(given);
+	return 0;
+}
+
+static int load_worker(struct core *core, void *row, struct error *error)
+{
+	struct worker_row *given = row;
+	struct worker *worker = add_worker(core, given->name);
+	char *name;
+
+	if (!worker) {
+		row_free(ROW_WORKER, row);
+		return -ENOMEM;
+	}
+	name = worker->row.name;
+	free(given->name);
+	worker->row = *given;
+	worker->row.name = name;
+	free(given);
+	if (worker->row.info.len)
+		worker->info = maestro__worker_info__unpack(NULL, worker->row.info.len, worker->row.info.data);
+	if (worker->row.lost)
+		worker->state = MAESTRO__WORKER_STATE__WORKER_LOST;
+	return 0;
+}
+
+static int load_request(struct core *core, void *row, struct error *error)
+{
+	struct request *request = calloc(1, sizeof(*request));
+
+	if (!request) {
+		row_free(ROW_REQUEST, row);
+		return -ENOMEM;
+	}
+	request->row = *(struct request_row *)row;
+	free(row);
+	HASH_ADD_KEYPTR(hh, core->requests, request->row.request_id.data, request->row.request_id.len, request);
+	return 0;
+}
+
+static int load_event(struct core *core, void *row, struct error *error)
+{
+	struct event_row *given = row;
+
+	if (given->seq >= core->next_seq)
+		core->next_seq = given->seq + 1;
+	row_free(ROW_EVENT, row);
+	return 0;
+}
+
+static int (*const loaders[ROW_TABLE_COUNT])(struct core *core, void *row, struct error *error) = {
+	[ROW_META] = load_meta,
+	[ROW_TASK] = load_task,
+	[ROW_SPEC] = load_spec,
+	[ROW_ATTEMPT] = load_attempt,
+	[ROW_STATUS] = load_status,
+	[ROW_PROJECT] = load_project,
+	[ROW_WORKER] = load_worker,
+	[ROW_REQUEST] = load_request,
+	[ROW_EVENT] = load_event,
+};
+
+int core_load(struct core *core, enum row_table table, void *row, struct error *error)
+{
+	if (loaders[table])
+		return loaders[table](core, row, error);
+	row_free(table, row);
+	return 0;
+}
+
+/* --- events -------------------------------------------------------------------------------------------------- */
+
+static void handle_start(struct core *core, const struct core_event *event, struct core_effects *fx)
+{
+	struct task *task, *next;
+
+	core->loading = false;
+	core->began_ms = core->now_ms;
+	HASH_ITER (hh, core->tasks, task, next)
+		task_load_state(core, task);
+	for (struct worker *worker = core->workers; worker; worker = worker->hh.next)
+		worker->seen_ms = core->now_ms;
+	core->want_schedule = true;
+}
+
+static void handle_tick(struct core *core, const struct core_event *event, struct core_effects *fx)
+{
+	workers_tick(core, fx);
+	status_tick(core, fx);
+}
+
+static void (*const handlers[])(struct core *core, const struct core_event *event, struct core_effects *fx) = {
+	[CORE_EVENT_START] = handle_start,
+	[CORE_EVENT_TICK] = handle_tick,
+	[CORE_EVENT_SUBMIT] = handle_submit,
+	[CORE_EVENT_ACT] = handle_act,
+	[CORE_EVENT_MERGED] = handle_merged,
+	[CORE_EVENT_PROJECT_ADD] = handle_project_add,
+	[CORE_EVENT_PROJECT_PROBED] = handle_project_probed,
+	[CORE_EVENT_PROJECT_REMOVE] = handle_project_remove,
+	[CORE_EVENT_WORKER_ACT] = handle_worker_act,
+	[CORE_EVENT_QUEUE] = handle_queue,
+	[CORE_EVENT_WORKER_CONNECTED] = handle_connected,
+	[CORE_EVENT_WORKER_DISCONNECTED] = handle_disconnected,
+	[CORE_EVENT_WORKER_MESSAGE] = handle_worker_message,
+	[CORE_EVENT_ANSWERED] = handle_answered,
+};
+
+int core_handle(struct core *core, const struct core_event *event, uint64_t now_ms, struct core_effects *effects)
+{
+	free_dead(core);
+	core->now_ms = now_ms;
+	core->wall_ms = event->wall_ms;
+	core->actor = event->client.actor;
+	handlers[event->type](core, event, effects);
+	core->actor = NULL;
+	if (core->want_schedule && !core->loading) {
+		core->want_schedule = false;
+		schedule(core, effects);
+	}
+	return effects->error;
+}
+
+uint64_t core_deadline(const struct core *core)
+{
+	uint64_t a = workers_deadline(core), b = status_deadline(core);
+
+	return a < b ? a : b;
+}

@@ -1,0 +1,477 @@
+/* Workers: coming, telling what they have, being judged, going, and growing silent.
+ *
+ * Nothing is decided before the last page of an inventory. Then everything is decided at once, in the transaction of
+ * that one event; Starts and Stops that were missed go out when the worker has said READY. */
+#include "coordinator/core/internal.h"
+#include "proto/base/buf.h"
+#include "proto/base/str.h"
+#include "proto/wire/limit.h"
+#include "proto/wire/message.h"
+#include "proto/wire/names.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#define VERDICT_PAGE 512
+
+bool worker_is_up(const struct core *core, const char *name)
+{
+	const struct worker *worker = name ? find_worker(core, name) : NULL;
+
+	return worker && worker->phase == WORKER_UP;
+}
+
+static void set_state(struct core *core, struct core_effects *fx, struct worker *worker, Maestro__WorkerState state)
+{
+	if (worker->state == state)
+		return;
+	worker->state = state;
+	record_event(core, fx, "worker.state", NULL, worker->row.name, name_worker_state(state));
+	effect_changed_worker(fx, worker->row.name);
+	core->want_schedule = true;
+}
+
+static void forget_inventory(struct worker *worker)
+{
+	free(worker->inventory);
+	worker->inventory = NULL;
+	worker->inventory_count = 0;
+}
+
+void handle_connected(struct core *core, const struct core_event *event, struct core_effects *fx)
+{
+	struct worker *worker = find_worker(core, event->worker);
+
+	if (!worker)
+		worker = add_worker(core, event->worker);
+	if (!worker) {
+		fx->error = -ENOMEM;
+		return;
+	}
+	worker->rebooted = worker->row.boot_id && strcmp(worker->row.boot_id, str_or(event->text, "")) != 0;
+	set_text(fx, &worker->row.boot_id, str_or(event->text, ""));
+	set_text(fx, &worker->row.software, event->name);
+	worker->row.lost = false;
+	worker->row.seen_ms = core->wall_ms;
+	worker->seen_ms = core->now_ms;
+	worker->phase = WORKER_CONNECTED;
+	forget_inventory(worker);
+	effect_put(fx, ROW_WORKER, &worker->row);
+	record_event(core, fx, "worker.connected", NULL, worker->row.name, NULL);
+	set_state(core, fx, worker, MAESTRO__WORKER_STATE__WORKER_READY);
+	effect_changed_worker(fx, worker->row.name);
+}
+
+void handle_disconnected(struct core *core, const struct core_event *event, struct core_effects *fx)
+{
+	struct worker *worker = find_worker(core, event->worker);
+
+	if (!worker || worker->phase == WORKER_AWAY)
+		return;
+	worker->phase = WORKER_AWAY;
+	worker->row.seen_ms = core->wall_ms;
+	forget_inventory(worker);
+	effect_put(fx, ROW_WORKER, &worker->row);
+	record_event(core, fx, "worker.disconnected", NULL, worker->row.name, event->text);
+	effect_changed_worker(fx, worker->row.name);
+	core->want_schedule = true;
+}
+
+/* --- start and stop ------------------------------------------------------------------------------------------ */
+
+void worker_send_stop(struct core_effects *fx, const struct attempt *attempt)
+{
+	Maestro__Envelope envelope = MAESTRO__ENVELOPE__INIT;
+	Maestro__Stop stop = MAESTRO__STOP__INIT;
+
+	stop.task = attempt->row.task;
+	stop.attempt = attempt->row.attempt;
+	stop.has_grace_ms = true;
+	stop.grace_ms = 10000;
+	envelope.body_case = BODY(STOP);
+	envelope.stop = &stop;
+	effect_send(fx, attempt->row.worker, &envelope);
+}
+
+static void fill_start(Maestro__Start *start, const struct task *task, const struct attempt *attempt)
+{
+	const Maestro__Submit *spec = task->spec;
+
+	start->task = task->row.id;
+	start->attempt = attempt->row.attempt;
+	start->run_id = (ProtobufCBinaryData){ attempt->row.run_id.len, attempt->row.run_id.data };
+	start->agent = task->row.agent;
+	start->prompt = spec->prompt;
+	start->has_title = true;
+	start->title = bytes_of(task->row.title);
+	start->branch = attempt->row.branch;
+	start->base_branch = task->row.base_branch;
+	start->from_commit = task->row.from_commit;
+	start->has_cols = spec->has_cols;
+	start->cols = spec->cols;
+	start->has_rows = spec->has_rows;
+	start->rows = spec->rows;
+	start->has_max_time_ms = spec->has_max_time_ms;
+	start->max_time_ms = spec->max_time_ms;
+	start->has_max_idle_ms = spec->has_max_idle_ms;
+	start->max_idle_ms = spec->max_idle_ms;
+	start->has_model = spec->has_model;
+	start->model = spec->model;
+	start->has_permission = spec->has_permission;
+	start->permission = spec->permission;
+	start->author = spec->author;
+}
+
+void worker_send_start(struct core *core, struct core_effects *fx, const struct task *task)
+{
+	const struct attempt *attempt = current_attempt(task);
+	const struct project *project = find_project(core, task->row.project);
+	Maestro__Envelope envelope = MAESTRO__ENVELOPE__INIT;
+	Maestro__Start start = MAESTRO__START__INIT;
+	Maestro__ProjectSpec spec = MAESTRO__PROJECT_SPEC__INIT;
+
+	if (fx->error || !project || !task->spec)
+		return;
+	spec.name = project->row.name;
+	spec.url = (ProtobufCBinaryData){ project->row.url.len, project->row.url.data };
+	spec.base_branch = project->row.base_branch ? project->row.base_branch : task->row.base_branch;
+	spec.has_needs_git = true;
+	spec.needs_git = project->row.needs_git;
+	start.project = &spec;
+	fill_start(&start, task, attempt);
+	envelope.body_case = BODY(START);
+	envelope.start = &start;
+	effect_send(fx, attempt->row.worker, &envelope);
+}
+
+void lose_attempts(struct core *core, struct core_effects *fx, const char *worker, const char *reason)
+{
+	struct task *task, *next;
+
+	HASH_ITER (hh, core->tasks, task, next) {
+		struct attempt *attempt = current_attempt(task);
+
+		if (!attempt || strcmp(attempt->row.worker, worker) != 0)
+			continue;
+		task_move(core, fx, task, CAUSE_LOSE, reason);
+		if (task->row.state == REVIEW)
+			attempt_set_session(core, fx, task, attempt, MAESTRO__SESSION_STATE__SESSION_ENDED);
+	}
+}
+
+/* --- the inventory and its verdicts -------------------------------------------------------------------------- */
+
+static const struct inventory_entry *inventory_find(const struct worker *worker, const struct attempt *attempt)
+{
+	for (size_t i = 0; i < worker->inventory_count; i++) {
+		const struct inventory_entry *entry = &worker->inventory[i];
+
+		if (entry->task == attempt->row.task && entry->attempt == attempt->row.attempt &&
+			memcmp(entry->run_id, attempt->row.run_id.data, sizeof(entry->run_id)) == 0)
+			return entry;
+	}
+	return NULL;
+}
+
+static bool entry_live(const struct inventory_entry *entry)
+{
+	return entry->session_live || entry->phase == MAESTRO__ATTEMPT_PHASE__PHASE_ACCEPTED ||
+		entry->phase == MAESTRO__ATTEMPT_PHASE__PHASE_RUNNING;
+}
+
+static Maestro__Verdict judge_known(struct core *core, struct core_effects *fx, struct worker *worker,
+	struct task *task, struct attempt *attempt, const struct inventory_entry *entry)
+{
+	Maestro__SessionState session =
+		entry->session_live ? MAESTRO__SESSION_STATE__SESSION_LIVE : MAESTRO__SESSION_STATE__SESSION_ENDED;
+
+	if (strcmp(attempt->row.worker, worker->row.name) != 0 ||
+		memcmp(entry->run_id, attempt->row.run_id.data, sizeof(entry->run_id)) != 0)
+		return MAESTRO__VERDICT__VERDICT_QUARANTINE;
+	if (attempt != current_attempt(task) || task->row.state == QUEUED)
+		return entry_live(entry) ? MAESTRO__VERDICT__VERDICT_KILL : MAESTRO__VERDICT__VERDICT_ACCEPT;
+	if (task_state_over((Maestro__TaskState)task->row.state))
+		return entry_live(entry) ? MAESTRO__VERDICT__VERDICT_END : MAESTRO__VERDICT__VERDICT_ACCEPT;
+	if (entry->phase == MAESTRO__ATTEMPT_PHASE__PHASE_RUNNING)
+		task_move(core, fx, task, CAUSE_RUN, NULL);
+	if (task->row.state == REVIEW || entry->phase == MAESTRO__ATTEMPT_PHASE__PHASE_RUNNING)
+		attempt_set_session(core, fx, task, attempt, session);
+	return entry_live(entry) ? MAESTRO__VERDICT__VERDICT_ADOPT : MAESTRO__VERDICT__VERDICT_ACCEPT;
+}
+
+static Maestro__Verdict judge(struct core *core, struct core_effects *fx, struct worker *worker,
+	const struct inventory_entry *entry)
+{
+	struct task *task = find_task(core, entry->task);
+	struct attempt *attempt = task ? find_attempt(task, entry->attempt) : NULL;
+
+	if (attempt)
+		return judge_known(core, fx, worker, task, attempt, entry);
+	if (task || entry->task >= core->next_task) {
+		record_event(core, fx, "worker.quarantine", NULL, worker->row.name,
+			"it holds a session that this coordinator never started");
+		return MAESTRO__VERDICT__VERDICT_QUARANTINE;
+	}
+	/* An id that was given out: the task was removed by force while its worker was away. */
+	return entry_live(entry) ? MAESTRO__VERDICT__VERDICT_END : MAESTRO__VERDICT__VERDICT_ACCEPT;
+}
+
+/* What should be on this worker and is not. A start that never arrived is sent again at READY. */
+static void judge_absent(struct core *core, struct core_effects *fx, struct worker *worker)
+{
+	const char *reason = worker->rebooted ? "its worker's machine was started again" :
+						"its session vanished from the worker";
+	struct task *task, *next;
+
+	HASH_ITER (hh, core->tasks, task, next) {
+		struct attempt *attempt = current_attempt(task);
+
+		if (!attempt || strcmp(attempt->row.worker, worker->row.name) != 0 || inventory_find(worker, attempt))
+			continue;
+		if (task->row.state == RUNNING)
+			task_move(core, fx, task, CAUSE_LOSE, reason);
+		else if (task->row.state == REVIEW)
+			attempt_set_session(core, fx, task, attempt, MAESTRO__SESSION_STATE__SESSION_ENDED);
+		else if (task->row.state == STARTING && task->row.stopping)
+			task_move(core, fx, task, CAUSE_STOP, "stopped before it began");
+		removal_continue(core, fx, task);
+	}
+}
+
+static void send_verdicts(struct core_effects *fx, const struct worker *worker, Maestro__VerdictEntry *entries)
+{
+	_cleanup_free_ Maestro__VerdictEntry **pointers = calloc(VERDICT_PAGE, sizeof(*pointers));
+	size_t sent = 0;
+
+	if (!pointers) {
+		fx->error = -ENOMEM;
+		return;
+	}
+	do {
+		Maestro__Envelope envelope = MAESTRO__ENVELOPE__INIT;
+		Maestro__Verdicts page = MAESTRO__VERDICTS__INIT;
+
+		for (; page.n_entries < VERDICT_PAGE && sent < worker->inventory_count; sent++)
+			pointers[page.n_entries++] = &entries[sent];
+		page.entries = pointers;
+		page.last = sent == worker->inventory_count;
+		envelope.body_case = BODY(VERDICTS);
+		envelope.verdicts = &page;
+		effect_send(fx, worker->row.name, &envelope);
+	} while (sent < worker->inventory_count);
+}
+
+static void judge_all(struct core *core, struct core_effects *fx, struct worker *worker)
+{
+	size_t n = worker->inventory_count;
+	_cleanup_free_ Maestro__VerdictEntry *entries = calloc(n ? n : 1, sizeof(*entries));
+
+	if (!entries) {
+		fx->error = -ENOMEM;
+		return;
+	}
+	for (size_t i = 0; i < n; i++) {
+		struct inventory_entry *entry = &worker->inventory[i];
+
+		maestro__verdict_entry__init(&entries[i]);
+		entries[i].task = entry->task;
+		entries[i].attempt = entry->attempt;
+		entries[i].run_id = (ProtobufCBinaryData){ sizeof(entry->run_id), entry->run_id };
+		entries[i].verdict = judge(core, fx, worker, entry);
+	}
+	judge_absent(core, fx, worker);
+	send_verdicts(fx, worker, entries);
+	worker->phase = WORKER_JUDGED;
+}
+
+static void handle_inventory(struct core *core, struct worker *worker, const Maestro__Envelope *envelope,
+	struct core_effects *fx)
+{
+	const Maestro__Inventory *page = envelope->inventory;
+	size_t count = worker->inventory_count + page->n_entries;
+	struct inventory_entry *entries;
+
+	if (worker->phase != WORKER_CONNECTED || count > LIMIT_REPEATED) {
+		effect_disconnect(fx, worker->row.name, "an inventory that was not expected");
+		return;
+	}
+	entries = realloc(worker->inventory, (count ? count : 1) * sizeof(*entries));
+	if (!entries) {
+		fx->error = -ENOMEM;
+		return;
+	}
+	worker->inventory = entries;
+	for (size_t i = 0; i < page->n_entries; i++) {
+		const Maestro__InventoryEntry *from = page->entries[i];
+		struct inventory_entry *to = &entries[worker->inventory_count++];
+
+		*to = (struct inventory_entry){ .task = from->task, .attempt = from->attempt,
+			.phase = (int)from->phase, .session_live = from->has_session_live && from->session_live };
+		if (from->run_id.len == sizeof(to->run_id))
+			memcpy(to->run_id, from->run_id.data, sizeof(to->run_id));
+	}
+	if (!page->last)
+		return;
+	if (page->has_total && page->total != worker->inventory_count)
+		effect_disconnect(fx, worker->row.name, "an inventory whose total is wrong");
+	else
+		judge_all(core, fx, worker);
+}
+
+/* --- READY --------------------------------------------------------------------------------------------------- */
+
+/* What was committed while the worker was away, and what it may never have heard. */
+static void catch_up(struct core *core, struct core_effects *fx, struct worker *worker)
+{
+	struct task *task, *next;
+
+	HASH_ITER (hh, core->tasks, task, next) {
+		const struct attempt *attempt = current_attempt(task);
+		bool known;
+
+		if (!attempt || strcmp(attempt->row.worker, worker->row.name) != 0)
+			continue;
+		known = inventory_find(worker, attempt) != NULL;
+		if (task->row.state == STARTING && !known)
+			worker_send_start(core, fx, task);
+		else if ((task->row.state == STARTING || task->row.state == RUNNING) && task->row.stopping)
+			worker_send_stop(fx, attempt);
+		else if ((task->row.state == MERGED || task->row.state == REJECTED) && known && !attempt->row.released)
+			release_attempt(fx, attempt, false);
+	}
+}
+
+/* Leftovers of tasks that are gone. Unpushed work stays: force is not set. */
+static void release_strangers(struct core *core, struct core_effects *fx, struct worker *worker)
+{
+	for (size_t i = 0; i < worker->inventory_count; i++) {
+		const struct inventory_entry *entry = &worker->inventory[i];
+		struct attempt gone = { .row = { .task = entry->task, .attempt = entry->attempt, .worker = worker->row.name } };
+
+		if (!find_task(core, entry->task) && entry->task < core->next_task)
+			release_attempt(fx, &gone, false);
+	}
+}
+
+static void handle_ready(struct core *core, struct worker *worker, const Maestro__Envelope *envelope,
+	struct core_effects *fx)
+{
+	if (worker->phase != WORKER_JUDGED)
+		return;
+	worker->phase = WORKER_UP;
+	catch_up(core, fx, worker);
+	release_strangers(core, fx, worker);
+	forget_inventory(worker);
+	record_event(core, fx, "worker.ready", NULL, worker->row.name, NULL);
+	effect_changed_worker(fx, worker->row.name);
+	core->want_schedule = true;
+}
+
+/* --- small news ---------------------------------------------------------------------------------------------- */
+
+static void handle_info(struct core *core, struct worker *worker, const Maestro__Envelope *envelope,
+	struct core_effects *fx)
+{
+	_cleanup_(buf_deinit) struct buf packed = BUF_NULL;
+	Maestro__WorkerInfo *info = message_copy(envelope->worker_info);
+
+	if (!info || message_pack(info, &packed)) {
+		fx->error = -ENOMEM;
+		return;
+	}
+	if (worker->info)
+		maestro__worker_info__free_unpacked(worker->info, NULL);
+	worker->info = info;
+	if (packed.len != worker->row.info.len || !packed.len ||
+		memcmp(packed.data, worker->row.info.data, packed.len) != 0) {
+		if (row_set_blob(&worker->row.info, packed.data, packed.len))
+			fx->error = -ENOMEM;
+		effect_put(fx, ROW_WORKER, &worker->row);
+	}
+	effect_changed_worker(fx, worker->row.name);
+	core->want_schedule = true;
+}
+
+static void handle_heartbeat(struct core *core, struct worker *worker, const Maestro__Envelope *envelope,
+	struct core_effects *fx)
+{
+	const Maestro__Heartbeat *beat = envelope->heartbeat;
+	Maestro__WorkerInfo *info = worker->info;
+
+	if (!info)
+		return;
+	info->has_load_percent = beat->has_load_percent;
+	info->load_percent = beat->load_percent;
+	info->has_memory_free_bytes = beat->has_memory_free_bytes;
+	info->memory_free_bytes = beat->memory_free_bytes;
+	info->has_disk_free_bytes = beat->has_disk_free_bytes;
+	info->disk_free_bytes = beat->disk_free_bytes;
+	effect_changed_worker(fx, worker->row.name);
+}
+
+static const struct {
+	Maestro__Envelope__BodyCase body;
+	void (*handle)(struct core *core, struct worker *worker, const Maestro__Envelope *envelope, struct core_effects *fx);
+} messages[] = {
+	{ BODY(WORKER_INFO), handle_info },
+	{ BODY(INVENTORY), handle_inventory },
+	{ BODY(WORKER_READY), handle_ready },
+	{ BODY(ATTEMPT_REPORT), handle_report },
+	{ BODY(STATUS_REPORT), handle_status },
+	{ BODY(PUSH_REQUEST), handle_push_request },
+	{ BODY(HEARTBEAT), handle_heartbeat },
+};
+
+void handle_worker_message(struct core *core, const struct core_event *event, struct core_effects *fx)
+{
+	struct worker *worker = find_worker(core, event->worker);
+
+	if (!worker || worker->phase == WORKER_AWAY)
+		return;
+	worker->seen_ms = core->now_ms;
+	set_state(core, fx, worker, MAESTRO__WORKER_STATE__WORKER_READY);
+	for (size_t i = 0; i < ARRAY_SIZE(messages); i++)
+		if (messages[i].body == event->envelope->body_case)
+			messages[i].handle(core, worker, event->envelope, fx);
+}
+
+/* --- silence ------------------------------------------------------------------------------------------------- */
+
+/* When this worker's next state is due, UINT64_MAX: never. */
+static uint64_t expiry(const struct core *core, const struct worker *worker, Maestro__WorkerState *ret_next)
+{
+	uint64_t at, grace = core->began_ms + core->config.grace_ms;
+
+	if (worker->state == MAESTRO__WORKER_STATE__WORKER_READY) {
+		at = worker->seen_ms + 3 * core->config.heartbeat_ms;
+		*ret_next = MAESTRO__WORKER_STATE__WORKER_SUSPECT;
+	} else if (worker->state == MAESTRO__WORKER_STATE__WORKER_SUSPECT) {
+		at = worker->seen_ms + 6 * core->config.heartbeat_ms;
+		*ret_next = MAESTRO__WORKER_STATE__WORKER_UNKNOWN;
+	} else {
+		return UINT64_MAX;
+	}
+	return at > grace ? at : grace;
+}
+
+void workers_tick(struct core *core, struct core_effects *fx)
+{
+	Maestro__WorkerState next = MAESTRO__WORKER_STATE__WORKER_READY;
+
+	for (struct worker *worker = core->workers; worker; worker = worker->hh.next)
+		while (expiry(core, worker, &next) <= core->now_ms)
+			set_state(core, fx, worker, next);
+}
+
+uint64_t workers_deadline(const struct core *core)
+{
+	Maestro__WorkerState next;
+	uint64_t first = UINT64_MAX;
+
+	for (const struct worker *worker = core->workers; worker; worker = worker->hh.next) {
+		uint64_t at = expiry(core, worker, &next);
+
+		first = at < first ? at : first;
+	}
+	return first;
+}

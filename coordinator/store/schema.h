@@ -1,0 +1,46 @@
+/* The database's schema and the steps that lead to it. Private to coordinator/store.
+ *
+ * Changing it: never edit a step that was released. Append one to schema_steps; its place in the list is the
+ * `PRAGMA user_version` that it leads to, and each is run in one transaction with setting that version. Then add the
+ * field to its struct in coordinator/core/rows.h and its line in rows.c. A new column has a default that is right for
+ * the rows that are there. A column that is not wanted any more stays, unread, until a step copies the table. A
+ * database whose version is above ours is refused: an older program must not write what it does not understand. */
+#pragma once
+
+#define SCHEMA_APPLICATION_ID 0x4d535452 /* "MSTR" in the file's header */
+
+static const char *const schema_steps[] = {
+	"CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;"
+	"CREATE TABLE task (id INTEGER PRIMARY KEY, group_id INTEGER NOT NULL, state INTEGER NOT NULL,"
+	" attempt INTEGER NOT NULL, project TEXT NOT NULL, agent TEXT NOT NULL, title TEXT NOT NULL,"
+	" slug TEXT NOT NULL, base_branch TEXT, reason TEXT, commit_id TEXT, from_commit TEXT,"
+	" priority INTEGER NOT NULL, stopping INTEGER NOT NULL, has_exit_code INTEGER NOT NULL,"
+	" exit_code INTEGER NOT NULL, start_failures INTEGER NOT NULL, retries_used INTEGER NOT NULL,"
+	" created_ms INTEGER NOT NULL, started_ms INTEGER NOT NULL, ended_ms INTEGER NOT NULL);"
+	"CREATE TABLE spec (task INTEGER PRIMARY KEY REFERENCES task(id) ON DELETE CASCADE, submit BLOB NOT NULL);"
+	"CREATE TABLE attempt (task INTEGER NOT NULL REFERENCES task(id) ON DELETE CASCADE, attempt INTEGER NOT NULL,"
+	" run_id BLOB NOT NULL, worker TEXT NOT NULL, state INTEGER NOT NULL, reason TEXT, branch TEXT,"
+	" commit_id TEXT, base_commit TEXT, has_exit_code INTEGER NOT NULL, exit_code INTEGER NOT NULL,"
+	" session INTEGER NOT NULL, last_report INTEGER NOT NULL, released INTEGER NOT NULL,"
+	" granted_ms INTEGER NOT NULL, started_ms INTEGER NOT NULL, ended_ms INTEGER NOT NULL,"
+	" PRIMARY KEY (task, attempt)) WITHOUT ROWID;"
+	"CREATE TABLE status (task INTEGER PRIMARY KEY REFERENCES task(id) ON DELETE CASCADE,"
+	" attempt INTEGER NOT NULL, state INTEGER NOT NULL, source INTEGER NOT NULL, message BLOB, file BLOB,"
+	" has_progress INTEGER NOT NULL, progress INTEGER NOT NULL, time_ms INTEGER NOT NULL);"
+	"CREATE TABLE project (name TEXT PRIMARY KEY, url BLOB NOT NULL, base_branch TEXT, agent TEXT, reason TEXT,"
+	" needs_git INTEGER NOT NULL, checked INTEGER NOT NULL) WITHOUT ROWID;"
+	"CREATE TABLE worker (name TEXT PRIMARY KEY, cordoned INTEGER NOT NULL, draining INTEGER NOT NULL,"
+	" lost INTEGER NOT NULL, boot_id TEXT, info BLOB, software TEXT, seen_ms INTEGER NOT NULL) WITHOUT ROWID;"
+	"CREATE TABLE request (request_id BLOB PRIMARY KEY, digest BLOB NOT NULL, first_task INTEGER NOT NULL,"
+	" count INTEGER NOT NULL) WITHOUT ROWID;"
+	"CREATE TABLE key (public_key BLOB PRIMARY KEY, role INTEGER NOT NULL, name TEXT, revoked INTEGER NOT NULL,"
+	" created_ms INTEGER NOT NULL) WITHOUT ROWID;"
+	"CREATE TABLE token (digest BLOB PRIMARY KEY, role INTEGER NOT NULL, used INTEGER NOT NULL,"
+	" created_ms INTEGER NOT NULL, expires_ms INTEGER NOT NULL) WITHOUT ROWID;"
+	"CREATE TABLE event (seq INTEGER PRIMARY KEY, time_ms INTEGER NOT NULL, kind TEXT NOT NULL,"
+	" task INTEGER NOT NULL, attempt INTEGER NOT NULL, worker TEXT, actor TEXT, text TEXT, data TEXT);"
+	"CREATE TABLE audit (number INTEGER PRIMARY KEY, time_ms INTEGER NOT NULL, actor TEXT, act TEXT, text TEXT,"
+	" hash BLOB NOT NULL);",
+};
+
+#define SCHEMA_VERSION ((int)(sizeof(schema_steps) / sizeof(schema_steps[0])))
