@@ -345,7 +345,9 @@ static const uint32_t forbidden_ranges[][2] = {
 
 bool screen_code_allowed(uint32_t code)
 {
-	if (code >= 0x20 && code < 0x7f)
+	/* Most of what is written. */
+	if ((code >= 0x20 && code < 0x7f) || (code >= 0xae && code < 0x61c) || (code >= 0x2070 && code < 0xd800) ||
+		(code >= 0x10000 && code < 0xe0000))
 		return true;
 	for (size_t i = 0; i < ARRAY_SIZE(forbidden_ranges); i++)
 		if (code >= forbidden_ranges[i][0] && code <= forbidden_ranges[i][1])

@@ -75,8 +75,8 @@ static void write_part(struct session *session, const uint8_t *data, size_t len)
 static void command(struct session *session, const uint8_t *argument)
 {
 	/* Small, so that edges are met often; the largest sizes are a unit test's, since they cost too much here. */
-	unsigned int cols = argument[0] == 0xff ? 300 : argument[0] % 64;
-	unsigned int rows = argument[1] % 40;
+	unsigned int cols = argument[0] == 0xff ? 150 : argument[0] % 32;
+	unsigned int rows = argument[1] % 16;
 
 	session->bytewise = argument[1] & 1;
 	require(emulator_resize(session->emulator, cols, rows) == 0);

@@ -57,8 +57,18 @@ uint16_t edit_intern_style(struct emulator *emulator, const struct screen_style 
 
 uint32_t edit_intern_cluster(struct emulator *emulator, const char *text, size_t len)
 {
+	uint32_t glyph;
+
 	if (emulator->screen.clusters.live >= emulator->clusters_limit)
 		collect_grown(emulator);
+	glyph = screen_cluster_intern(&emulator->screen, text, len);
+	if (glyph)
+		return glyph;
+	if (emulator->full_backoff) {
+		emulator->full_backoff--;
+		return 0;
+	}
+	collect_grown(emulator);
 	return screen_cluster_intern(&emulator->screen, text, len);
 }
 
@@ -84,10 +94,8 @@ static void blank_cell(struct screen_row *row, unsigned int col)
 	row->cells[col] = (struct screen_cell){ .glyph = ' ', .style = row->cells[col].style, .width = 1 };
 }
 
-void edit_split(struct emulator *emulator, struct screen_row *row, unsigned int col)
+void edit_split_pair(struct screen_row *row, unsigned int col)
 {
-	if (col == 0 || col >= emulator->screen.cols || row->cells[col].width != 0)
-		return;
 	blank_cell(row, col - 1);
 	blank_cell(row, col);
 }

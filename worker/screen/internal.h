@@ -165,7 +165,12 @@ uint16_t edit_intern_style(struct emulator *emulator, const struct screen_style 
 /* The glyph of a cluster, or 0. */
 uint32_t edit_intern_cluster(struct emulator *emulator, const char *text, size_t len);
 /* Blanks the other half of a pair that a change at `col` would cut. */
-void edit_split(struct emulator *emulator, struct screen_row *row, unsigned int col);
+void edit_split_pair(struct screen_row *row, unsigned int col);
+static inline void edit_split(struct emulator *emulator, struct screen_row *row, unsigned int col)
+{
+	if (col > 0 && col < emulator->screen.cols && row->cells[col].width == 0)
+		edit_split_pair(row, col);
+}
 /* Columns from to to - 1, in the pen's background; selective leaves protected cells alone. */
 void edit_erase(struct emulator *emulator, unsigned int row, unsigned int from, unsigned int to, bool selective);
 void edit_erase_rows(struct emulator *emulator, unsigned int from, unsigned int to, bool selective);

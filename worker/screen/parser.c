@@ -247,10 +247,33 @@ static void step_high(struct emulator *emulator, uint8_t byte)
 		put(&emulator->parser, byte);
 }
 
+/* Whether one of eight bytes is no printable ASCII: below 0x20, 0x7f, or above. */
+static bool ends_text(uint64_t bytes)
+{
+	const uint64_t ones = 0x0101010101010101ULL, high = 0x80 * ones;
+
+	return (((bytes - 0x20 * ones) & ~bytes) | bytes | (bytes + ones)) & high;
+}
+
 static const uint8_t *end_of_text(const uint8_t *at, const uint8_t *end)
 {
+	uint64_t bytes;
+
+	for (; end - at >= 8; at += 8) {
+		memcpy(&bytes, at, sizeof(bytes));
+		if (ends_text(bytes))
+			break;
+	}
 	while (at < end && *at >= 0x20 && *at < 0x7f)
 		at++;
+	return at;
+}
+
+/* The parameters of a sequence at once; the table would do the same, one by one. */
+static const uint8_t *add_params(struct parser *parser, const uint8_t *at, const uint8_t *end)
+{
+	while (at < end && *at >= '0' && *at <= ';')
+		add_param(parser, *at++);
 	return at;
 }
 
@@ -266,6 +289,10 @@ void parser_write(struct emulator *emulator, const uint8_t *data, size_t len)
 		if (emulator->parser.state == GROUND && (text = end_of_text(at, end)) > at) {
 			print_ascii(emulator, at, (size_t)(text - at));
 			at = text;
+			continue;
+		}
+		if (emulator->parser.state == CSI_PARAM && *at >= '0' && *at <= ';') {
+			at = add_params(&emulator->parser, at, end);
 			continue;
 		}
 		if (*at < 0x80)

@@ -123,37 +123,51 @@ static bool cell_small(const struct screen_cell *cell)
 	return cell->glyph < 0x80 && cell->width == 1 && cell->flags == 0;
 }
 
-static uint8_t *pack_run(uint8_t *at, const struct screen_cell *cells, unsigned int count)
-{
-	struct run_head head = { .style = cells->style, .count = (uint16_t)(count & 0x7fff), .raw = !cell_small(cells) };
+/* A cell of ASCII differs from its neighbours of the same style in these bits only. */
+#define ASCII_MASK 0x7fULL
 
-	memcpy(at, &head, sizeof(head));
-	at += sizeof(head);
+static uint64_t cell_bits(const struct screen_cell *cell)
+{
+	uint64_t bits;
+
+	_Static_assert(sizeof(*cell) == sizeof(bits) && offsetof(struct screen_cell, glyph) == 0, "cells are 8 bytes");
+	_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the glyph is in the lower bits");
+	memcpy(&bits, cell, sizeof(bits));
+	return bits;
+}
+
+/* Packs the run at the front; *ret_count cells belong to it. */
+static uint8_t *pack_run(uint8_t *at, const struct screen_cell *cells, unsigned int count, unsigned int *ret_count)
+{
+	struct run_head head = { .style = cells->style, .raw = !cell_small(cells) };
+	uint64_t bits = cell_bits(cells), key = bits & ~ASCII_MASK;
+	uint8_t *text = at + sizeof(head);
+	unsigned int i = 0;
+
 	if (head.raw) {
-		memcpy(at, cells, count * sizeof(*cells));
-		return at + count * sizeof(*cells);
+		while (i < count && cells[i].style == cells->style && !cell_small(&cells[i]))
+			i++;
+		memcpy(text, cells, i * sizeof(*cells));
+		text += i * sizeof(*cells);
+	} else {
+		for (; i < count && ((bits = cell_bits(&cells[i])) & ~ASCII_MASK) == key; i++)
+			*text++ = (uint8_t)bits;
 	}
-	for (unsigned int i = 0; i < count; i++)
-		*at++ = (uint8_t)cells[i].glyph;
-	return at;
+	head.count = (uint16_t)(i & 0x7fff);
+	memcpy(at, &head, sizeof(head));
+	*ret_count = i;
+	return text;
 }
 
 static uint8_t *pack_line(uint8_t *at, const struct screen_cell *cells, unsigned int count, bool wrapped)
 {
 	struct line_head head = { .cells = (uint16_t)count, .wrapped = wrapped };
-	unsigned int start = 0, end;
-	bool small;
+	unsigned int start = 0, run;
 
 	memcpy(at, &head, sizeof(head));
 	at += sizeof(head);
-	while (start < count) {
-		small = cell_small(&cells[start]);
-		for (end = start + 1; end < count; end++)
-			if (cells[end].style != cells[start].style || cell_small(&cells[end]) != small)
-				break;
-		at = pack_run(at, cells + start, end - start);
-		start = end;
-	}
+	for (; start < count; start += run)
+		at = pack_run(at, cells + start, count - start, &run);
 	return at;
 }
 
