@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
 # Reads the includes of the whole tree and fails on a wrong arrow; compiles every header alone.
-# Usage: layers.sh SOURCE_ROOT BUILD_ROOT COMPILER
+# Usage: layers.sh SOURCE_ROOT BUILD_ROOT COMPILER...
 set -u
-root=$1 build=$2 cc=$3
+root=$1 build=$2
+shift 2
+cc=("$@")
 passed=0 failed=0
 cd "$root" || exit 1
 
@@ -73,7 +75,7 @@ if [ "$seen" -eq 3 ]; then ok "wrong arrows are seen"; else bad "wrong arrows ar
 alone=0
 for header in $(find proto coordinator worker console tests/support -name '*.h' | sort); do
 	printf '#include "%s"\nint nothing;\n' "$header" > "$probe/alone.c"
-	if out=$($cc -std=gnu17 -D_GNU_SOURCE -DMAESTRO_VERSION='"0"' -Wall -Wextra -Werror -Wno-unused-parameter -fsyntax-only -I"$root" \
+	if out=$("${cc[@]}" -std=gnu17 -D_GNU_SOURCE -DMAESTRO_VERSION='"0"' -Wall -Wextra -Werror -Wno-unused-parameter -fsyntax-only -I"$root" \
 		-I"$build" "$probe/alone.c" 2>&1); then
 		alone=$((alone + 1))
 	else
