@@ -1,0 +1,138 @@
+#include "console/cli/command.h"
+#include "console/cli/plain.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#define PIECE_BYTES (256u * 1024)
+/* Between two looks at a session that printed nothing new: short at first, longer while it stays quiet. */
+#define LOOK_MIN_MS 100u
+#define LOOK_MAX_MS 1000u
+
+struct values {
+	struct cli_common common;
+	bool follow, raw;
+	uint64_t attempt;
+};
+
+static const struct option_spec specs[] = {
+	{ .name = "follow", .short_name = 'f', .type = OPTION_FLAG, .offset = offsetof(struct values, follow),
+		.help = "go on until the session ends" },
+	{ .name = "attempt", .type = OPTION_NUMBER, .offset = offsetof(struct values, attempt), .arg = "N", .max = UINT32_MAX,
+		.help = "of this attempt; else of the newest" },
+	{ .name = "raw", .type = OPTION_FLAG, .offset = offsetof(struct values, raw),
+		.help = "the true bytes, escape sequences too; not to a terminal" },
+	CLI_COMMON_OPTIONS,
+};
+
+struct logs {
+	struct cli *cli;
+	const struct values *values;
+	uint64_t task, offset;
+	struct plain plain;
+};
+
+static int print_piece(struct logs *logs, const Maestro__SessionBytes *bytes)
+{
+	_cleanup_(buf_deinit) struct buf text = BUF_NULL;
+	int r;
+
+	if (!bytes->data.len)
+		return 0;
+	if (logs->values->raw)
+		r = buf_append(&text, bytes->data.data, bytes->data.len);
+	else
+		r = plain_feed(&logs->plain, bytes->data.data, bytes->data.len, &text);
+	if (r)
+		return r;
+	if (logs->cli->json)
+		return cli_print_line(json_pack("{sI so}", "offset", (json_int_t)bytes->offset, "text",
+			json_of_bytes(text.data, text.len)));
+	return text.len && fwrite(text.data, 1, text.len, stdout) != text.len ? -EIO : fflush(stdout) ? -EIO : 0;
+}
+
+/* One piece. *ret_more: there is more now; *ret_ended: and there will be none. */
+static int read_piece(struct logs *logs, bool *ret_more, bool *ret_ended, struct error *error)
+{
+	_cleanup_(message_deinit) struct message reply = MESSAGE_NULL;
+	Maestro__ReadTask read = MAESTRO__READ_TASK__INIT;
+	const Maestro__SessionBytes *bytes;
+	int r;
+
+	read.task = logs->task;
+	read.kind = MAESTRO__READ_KIND__READ_OUTPUT;
+	read.has_offset = true;
+	read.offset = logs->offset;
+	read.has_max_bytes = true;
+	read.max_bytes = PIECE_BYTES;
+	read.has_attempt = logs->values->attempt != 0;
+	read.attempt = (uint32_t)logs->values->attempt;
+	r = cli_call(logs->cli, MAESTRO__ENVELOPE__BODY_READ_TASK, &read, MAESTRO__ENVELOPE__BODY_SESSION_BYTES,
+		CLIENT_DEADLINE_MS, &reply, error);
+	if (r)
+		return r;
+	bytes = client_reply_of(&reply)->session_bytes;
+	r = print_piece(logs, bytes);
+	/* a declared gap: what is told may begin later than what was asked for */
+	logs->offset = (bytes->has_offset ? bytes->offset : logs->offset) + bytes->data.len;
+	*ret_more = bytes->data.len && bytes->has_end && logs->offset < bytes->end;
+	*ret_ended = bytes->ended && !*ret_more;
+	return r;
+}
+
+static int on_look(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	*(bool *)userdata = true;
+	return 0;
+}
+
+/* The protocol has no "tell me when there is more": looks again after a while. */
+static int pause_ms(struct cli *cli, uint32_t ms)
+{
+	sd_event_source *timer = NULL;
+	bool due = false;
+	int r;
+
+	r = sd_event_add_time_relative(cli->event, &timer, CLOCK_BOOTTIME, (uint64_t)ms * 1000, 1000, on_look, &due);
+	while (r >= 0 && !due)
+		r = sd_event_run(cli->event, UINT64_MAX);
+	sd_event_source_disable_unref(timer);
+	return r < 0 ? r : 0;
+}
+
+static int run(struct cli *cli, const void *v, int count, char **operands, struct error *error)
+{
+	const struct values *values = v;
+	struct logs logs = { .cli = cli, .values = values, .plain = PLAIN_NULL };
+	uint32_t wait_ms = LOOK_MIN_MS;
+	int r;
+
+	if (values->raw && cli->terminal)
+		return error_set(error, CLIENT_E_USAGE, "logs: --raw would let the session act on your terminal; "
+			"write it to a file, or use 'maestro attach'");
+	r = cli_parse_task(operands[0], &logs.task, error);
+	while (!r) {
+		uint64_t before = logs.offset;
+		bool more, ended;
+
+		r = read_piece(&logs, &more, &ended, error);
+		if (r || ended || (!more && !values->follow))
+			break;
+		wait_ms = logs.offset != before ? LOOK_MIN_MS : wait_ms * 2 < LOOK_MAX_MS ? wait_ms * 2 : LOOK_MAX_MS;
+		if (!more)
+			r = pause_ms(cli, wait_ms);
+	}
+	return r;
+}
+
+const struct command command_logs = {
+	.name = "logs",
+	.group = GROUP_SESSIONS,
+	.brief = "print what a session printed",
+	.table = { "maestro logs", "TASK [-f] [--attempt N]",
+		"Prints all that the session has printed, as plain text. With --json: a line for each piece.",
+		specs, ARRAY_SIZE(specs) },
+	.values_size = sizeof(struct values),
+	.operands_min = 1, .operands_max = 1,
+	.run = run,
+};

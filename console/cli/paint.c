@@ -1,0 +1,222 @@
+#include "console/cli/paint.h"
+
+#include <string.h>
+
+/* Synchronized output (2026) is ignored by terminals that do not know it. */
+#define SYNC_BEGIN "\033[?2026h"
+#define SYNC_END "\033[?2026l"
+
+int paint_begin(struct buf *out)
+{
+	return buf_append_str(out, "\033[?1049h\033[m\033[2J\033[H\033[?7l");
+}
+
+const char *paint_end_sequence(void)
+{
+	/* every mode that we may have set, then the main screen */
+	return SYNC_END "\033[m\033[?7h\033[?1l\033>\033[?2004l\033[?1004l\033[?1000l\033[?1002l\033[?1003l\033[?1006l"
+			"\033[0 q\033[?25h\033[?1049l";
+}
+
+void paint_init(struct paint *paint, unsigned int cols, unsigned int rows)
+{
+	*paint = (struct paint){ .cols = cols, .rows = rows, .shown = SCREEN_NULL };
+}
+
+void paint_deinit(struct paint *paint)
+{
+	screen_deinit(&paint->shown);
+}
+
+void paint_invalidate(struct paint *paint, unsigned int cols, unsigned int rows)
+{
+	paint->cols = cols;
+	paint->rows = rows;
+	paint->valid = false;
+}
+
+static int put_colour(uint32_t colour, unsigned int base, struct buf *out)
+{
+	unsigned int index = colour & 0xff;
+
+	switch (SCREEN_COLOUR_KIND(colour)) {
+	case 0:
+		return 0;
+	case 1:
+		if (index < 8 && base != 58)
+			return buf_printf(out, ";%u", base - 8 + index);
+		return buf_printf(out, ";%u;5;%u", base, index);
+	default:
+		return buf_printf(out, ";%u;2;%u;%u;%u", base, colour >> 16 & 0xff, colour >> 8 & 0xff, colour & 0xff);
+	}
+}
+
+static int put_style(const struct screen_style *style, struct buf *out)
+{
+	static const struct {
+		enum screen_attribute bit;
+		unsigned int number;
+	} attributes[] = {
+		{ SCREEN_BOLD, 1 }, { SCREEN_FAINT, 2 }, { SCREEN_ITALIC, 3 }, { SCREEN_BLINK, 5 }, { SCREEN_REVERSE, 7 },
+		{ SCREEN_CONCEAL, 8 }, { SCREEN_STRIKE, 9 }, { SCREEN_OVERLINE, 53 },
+	};
+	int r = buf_append_str(out, "\033[0");
+
+	for (size_t i = 0; !r && i < ARRAY_SIZE(attributes); i++)
+		if (style->attributes & attributes[i].bit)
+			r = buf_printf(out, ";%u", attributes[i].number);
+	if (!r && style->underline)
+		r = style->underline == SCREEN_UNDERLINE_SINGLE ? buf_append_str(out, ";4") :
+			buf_printf(out, ";4:%u", style->underline);
+	if (!r)
+		r = put_colour(style->foreground, 38, out);
+	if (!r)
+		r = put_colour(style->background, 48, out);
+	if (!r)
+		r = put_colour(style->underline_colour, 58, out);
+	return r ? r : buf_append_byte(out, 'm');
+}
+
+/* After a cell that is no ASCII the cursor is put where it belongs: terminals disagree on widths. */
+static int put_row(const struct paint *paint, const struct screen *screen, unsigned int y, struct buf *out)
+{
+	const struct screen_row *row = &screen->row[paint->top + y];
+	unsigned int end = paint->left + paint->cols < screen->cols ? paint->left + paint->cols : screen->cols;
+	int style = -1, r;
+	bool astray = false;
+
+	r = buf_printf(out, "\033[%u;1H", y + 1);
+	for (unsigned int x = paint->left; !r && x < end && x < row->used; x++) {
+		const struct screen_cell *cell = &row->cells[x];
+		char buffer[SCREEN_CLUSTER_BYTES_MAX];
+		const char *text;
+		size_t len = screen_cell_text(screen, cell, buffer, &text);
+
+		if (!len || (cell->width == 2 && x + 1 >= end)) {
+			astray = true;
+			continue;
+		}
+		if (astray)
+			r = buf_printf(out, "\033[%u;%uH", y + 1, x - paint->left + 1);
+		if (!r && style != cell->style)
+			r = put_style(screen_style(screen, cell->style), out);
+		style = cell->style;
+		if (!r)
+			r = buf_append(out, text, len);
+		astray = (unsigned char)text[0] >= 0x80;
+	}
+	if (!r && row->used < end)
+		r = buf_printf(out, "\033[%u;%uH\033[m\033[K", y + 1,
+			row->used > paint->left ? row->used - paint->left + 1 : 1);
+	else if (!r && end - paint->left < paint->cols)
+		r = buf_printf(out, "\033[%u;%uH\033[m\033[K", y + 1, end - paint->left + 1);
+	return r;
+}
+
+static int put_mode(bool on, const char *number, struct buf *out)
+{
+	return buf_printf(out, "\033[?%s%c", number, on ? 'h' : 'l');
+}
+
+/* What the person's terminal must send as the program in the session expects it. */
+static int put_modes(const struct paint *paint, const struct screen *screen, struct buf *out)
+{
+	static const struct {
+		unsigned int mode;
+		const char *number;
+	} table[] = {
+		{ SCREEN_MODE_APP_CURSOR, "1" }, { SCREEN_MODE_BRACKETED_PASTE, "2004" }, { SCREEN_MODE_FOCUS, "1004" },
+		{ SCREEN_MODE_REVERSE_VIDEO, "5" },
+	};
+	unsigned int changed = paint->valid ? paint->shown.modes ^ screen->modes : SCREEN_MODES_ALL;
+	int r = 0;
+
+	for (size_t i = 0; !r && i < ARRAY_SIZE(table); i++)
+		if (changed & table[i].mode)
+			r = put_mode(screen->modes & table[i].mode, table[i].number, out);
+	if (!r && changed & SCREEN_MODE_APP_KEYPAD)
+		r = buf_append_str(out, screen->modes & SCREEN_MODE_APP_KEYPAD ? "\033=" : "\033>");
+	return r;
+}
+
+static int put_mouse(const struct paint *paint, const struct screen *screen, struct buf *out)
+{
+	int r;
+
+	if (paint->valid && paint->shown.mouse_mode == screen->mouse_mode &&
+		paint->shown.mouse_encoding == screen->mouse_encoding)
+		return 0;
+	/* a part of a larger screen would tell wrong places */
+	r = buf_append_str(out, "\033[?1000l\033[?1002l\033[?1003l\033[?1006l");
+	if (r || screen->mouse_encoding != SCREEN_MOUSE_ENCODING_SGR || paint->top || paint->left)
+		return r;
+	switch (screen->mouse_mode) {
+	case SCREEN_MOUSE_BUTTON:
+		return buf_append_str(out, "\033[?1006h\033[?1000h");
+	case SCREEN_MOUSE_DRAG:
+		return buf_append_str(out, "\033[?1006h\033[?1002h");
+	case SCREEN_MOUSE_MOTION:
+		return buf_append_str(out, "\033[?1006h\033[?1003h");
+	default:
+		return 0;
+	}
+}
+
+/* A terminal smaller than the session shows the part where the cursor is. */
+static void follow_cursor(struct paint *paint, const struct screen *screen)
+{
+	unsigned int top = screen->cursor_row >= paint->rows ? screen->cursor_row - paint->rows + 1 : 0;
+	unsigned int left = screen->cursor_col >= paint->cols ? screen->cursor_col - paint->cols + 1 : 0;
+
+	if (top != paint->top || left != paint->left)
+		paint->valid = false;
+	paint->top = top;
+	paint->left = left;
+}
+
+static int put_cursor(const struct paint *paint, const struct screen *screen, struct buf *out)
+{
+	unsigned int col = screen->cursor_col - paint->left, row = screen->cursor_row - paint->top;
+	int r;
+
+	if (col >= paint->cols)
+		col = paint->cols - 1;
+	r = buf_printf(out, "\033[m\033[%u;%uH", row + 1, col + 1);
+	if (!r && (!paint->valid || paint->shown.cursor_shape != screen->cursor_shape))
+		r = buf_printf(out, "\033[%u q", (unsigned int)screen->cursor_shape);
+	return r ? r : buf_append_str(out, screen->cursor_visible ? "\033[?25h" : "\033[?25l");
+}
+
+/* Rows of the same generation are the same picture, as long as `shown` is a copy of the same screen. */
+static bool row_is_shown(const struct paint *paint, const struct screen *screen, unsigned int row)
+{
+	return paint->valid && paint->shown.rows == screen->rows && paint->shown.cols == screen->cols &&
+		paint->shown.row[row].generation == screen->row[row].generation;
+}
+
+int paint_update(struct paint *paint, const struct screen *screen, struct buf *out)
+{
+	int r;
+
+	if (!screen->cols || !paint->cols || !paint->rows)
+		return 0;
+	follow_cursor(paint, screen);
+	if (paint->shown.rows != screen->rows || paint->shown.cols != screen->cols)
+		paint->valid = false;
+	r = buf_append_str(out, paint->valid ? SYNC_BEGIN "\033[?25l" : SYNC_BEGIN "\033[?25l\033[m\033[2J");
+	for (unsigned int y = 0; !r && y < paint->rows && paint->top + y < screen->rows; y++)
+		if (!row_is_shown(paint, screen, paint->top + y))
+			r = put_row(paint, screen, y, out);
+	if (!r)
+		r = put_modes(paint, screen, out);
+	if (!r)
+		r = put_mouse(paint, screen, out);
+	if (!r)
+		r = put_cursor(paint, screen, out);
+	if (!r)
+		r = buf_append_str(out, SYNC_END);
+	if (!r)
+		r = screen_copy(&paint->shown, screen);
+	paint->valid = !r;
+	return r;
+}

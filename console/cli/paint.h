@@ -1,0 +1,24 @@
+/* Draws a struct screen on a real terminal: cells to escape sequences, only rows that changed.
+ *
+ * No byte of a session reaches the terminal but as the text of a checked cell. */
+#pragma once
+
+#include "proto/base/buf.h"
+#include "proto/wire/screen.h"
+
+struct paint {
+	unsigned int cols, rows;    /* of the terminal */
+	struct screen shown;        /* what it shows */
+	bool valid;                 /* `shown` is true */
+	unsigned int top, left;     /* part of a larger screen that is shown */
+};
+
+/* Appends what makes the terminal ready (alternate screen, cleared), and what makes it as it was. */
+int paint_begin(struct buf *out);
+const char *paint_end_sequence(void);
+void paint_init(struct paint *paint, unsigned int cols, unsigned int rows);
+void paint_deinit(struct paint *paint);
+/* A new size, or something else wrote to the terminal: the next update draws everything. */
+void paint_invalidate(struct paint *paint, unsigned int cols, unsigned int rows);
+/* Appends what turns the terminal's picture into this one. */
+int paint_update(struct paint *paint, const struct screen *screen, struct buf *out);
