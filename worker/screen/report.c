@@ -30,7 +30,7 @@ void report_attributes(struct emulator *emulator)
 		return;
 	switch (emulator->parser.prefix) {
 	case '>':
-		/* A VT420, with a version from which on programs expect SGR mouse reports. */
+		/* VT420 and a version from which on programs expect SGR mouse reports. */
 		report_printf(emulator, "\033[>41;354;0c");
 		break;
 	case '=':
