@@ -309,7 +309,7 @@ static const struct {
 	{ NNG_ECANCELED, ECANCELED, "cancelled" },
 	{ NNG_ENOFILES, EMFILE, "too many open files" },
 	{ NNG_ENOSPC, ENOSPC, "no space" },
-	{ NNG_ECRYPTO, EPROTO, "the TLS handshake failed" },
+	{ NNG_ECRYPTO, EPROTO, "the TLS handshake failed: what answers there has no certificate of the pinned CA" },
 	{ NNG_EPEERAUTH, EPERM, "the certificate is not signed by the pinned CA for this coordinator" },
 	{ NNG_ECONNSHUT, ECONNRESET, "the other side closed the connection" },
 };

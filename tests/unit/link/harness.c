@@ -8,6 +8,7 @@
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -276,7 +277,7 @@ unsigned int harness_open_files(void)
 	return count;
 }
 
-int harness_raw_connect(const struct harness *h)
+int harness_raw_connect(struct harness *h)
 {
 	const char *address = link_listener_address(h->listener);
 	struct sockaddr_un un = { .sun_family = AF_UNIX };
@@ -285,8 +286,13 @@ int harness_raw_connect(const struct harness *h)
 
 	if (strncmp(address, "ipc://", 6) == 0) {
 		snprintf(un.sun_path, sizeof(un.sun_path), "%s", address + 6);
-		fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-		assert_int_equal(connect(fd, (struct sockaddr *)&un, sizeof(un)), 0);
+		/* Not blocking: with the backlog full it would wait for the loop, which is this thread. */
+		fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+		while (connect(fd, (struct sockaddr *)&un, sizeof(un)) < 0) {
+			assert_int_equal(errno, EAGAIN);
+			harness_step(h);
+		}
+		assert_int_equal(io_set_nonblock(fd, false), 0);
 		return fd;
 	}
 	in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -294,4 +300,35 @@ int harness_raw_connect(const struct harness *h)
 	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	assert_int_equal(connect(fd, (struct sockaddr *)&in, sizeof(in)), 0);
 	return fd;
+}
+
+struct reader {
+	struct buf *out;
+	unsigned int ended;
+};
+
+static int on_readable(sd_event_source *source, int fd, uint32_t events, void *userdata)
+{
+	struct reader *reader = userdata;
+	uint8_t data[4096];
+	ssize_t n = recv(fd, data, sizeof(data), MSG_DONTWAIT);
+
+	if (n > 0 && reader->out)
+		buf_append(reader->out, data, (size_t)n);
+	if (n == 0 || (n < 0 && errno != EAGAIN)) {
+		reader->ended++;
+		sd_event_source_set_enabled(source, SD_EVENT_OFF);
+	}
+	return 0;
+}
+
+void harness_wait_eof(struct harness *h, int fd, struct buf *out)
+{
+	struct reader reader = { .out = out };
+	sd_event_source *source = NULL;
+
+	assert_true(sd_event_add_io(h->event, &source, fd, EPOLLIN, on_readable, &reader) >= 0);
+	harness_wait(h, &reader.ended, 1);
+	sd_event_source_disable_unref(source);
+	close(fd);
 }

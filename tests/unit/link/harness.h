@@ -76,4 +76,7 @@ void harness_step(struct harness *h);
 int harness_send(struct link_peer *peer, enum channel channel, uint64_t request, size_t text_bytes);
 unsigned int harness_open_files(void);
 /* A plain TCP connection to the listener; nonblocking reads are up to the test. */
-int harness_raw_connect(const struct harness *h);
+int harness_raw_connect(struct harness *h);
+/* Runs the loop until the other side closes the descriptor; what comes before that is appended to `out` (may be NULL).
+ * Closes it. */
+void harness_wait_eof(struct harness *h, int fd, struct buf *out);
