@@ -5,12 +5,14 @@
 #include <stdio.h>
 #include <string.h>
 
+#define AGAIN_MS 20u
+
 struct link_dial {
 	struct list entry; /* the owner's list, or link->fetches */
 	struct link *link;
 	nng_stream_dialer *nng;
 	struct link_call call;
-	struct link_timer deadline;
+	struct link_timer deadline, again;
 	struct link_post release;
 	struct link_stream *stream;
 	struct link_handshake handshake;
@@ -44,6 +46,7 @@ static void dial_end(struct link_dial *dial)
 	dial->over = true;
 	list_remove(&dial->entry);
 	link_timer_deinit(&dial->deadline);
+	link_timer_deinit(&dial->again);
 	if (dial->stream)
 		link_stream_close(dial->stream);
 	dial->stream = NULL;
@@ -167,6 +170,9 @@ static void on_dialled(struct link_call *call)
 		link_post_schedule(dial->link, &dial->release);
 		return;
 	}
+	/* A local socket whose backlog is full at the moment; the deadline goes on. */
+	if (rv == (NNG_ESYSERR | EAGAIN) && link_timer_set(dial->link, &dial->again, AGAIN_MS, 1) >= 0)
+		return;
 	if (rv) {
 		dial_fail(dial, 0, link_nng_text(rv));
 		return;
@@ -176,6 +182,14 @@ static void on_dialled(struct link_call *call)
 		r = say_first(dial);
 	if (r)
 		dial_fail(dial, 0, strerror(-r));
+}
+
+static void on_again(struct link_timer *timer)
+{
+	struct link_dial *dial = container_of(timer, struct link_dial, again);
+
+	link_call_begin(&dial->call);
+	nng_stream_dialer_dial(dial->nng, dial->call.aio);
 }
 
 static int dial_prepare(struct link_dial *dial, const char *url, nng_tls_config *tls, struct error *error)
@@ -203,6 +217,7 @@ int link_dial_new(struct link_dial **ret_dial, struct link *link, struct list *o
 		return -ENOMEM;
 	*dial = (struct link_dial){ .link = link, .fetch = !handshake, .done = done, .userdata = userdata };
 	dial->deadline.fire = on_deadline;
+	dial->again.fire = on_again;
 	list_init(&dial->entry);
 	link_post_init(&dial->release, on_release);
 	if (handshake) {

@@ -242,10 +242,10 @@ static bool look_at(struct stranger *stranger, nng_stream *nng)
 	uint64_t uid;
 
 	if (stranger->listener->local) {
-		strcpy(claim->address, "ipc");
 		claim->identity.local = true;
 		if (nng_stream_get_uint64(nng, NNG_OPT_IPC_PEER_UID, &uid))
 			return false;
+		strcpy(claim->address, "ipc");
 		claim->identity.peer_uid = (uint32_t)uid;
 		return uid == geteuid();
 	}
@@ -287,8 +287,13 @@ static void let_in(struct link_listener *listener, nng_stream *nng)
 	stranger->deadline.fire = on_stranger_deadline;
 	link_claim_init(&stranger->handshake.claim);
 	if (!look_at(stranger, nng) || too_many(stranger)) {
-		link_log_limited(listener->link, "peer=%s: not let in: %s", stranger->handshake.claim.address,
-			listener->local ? "another user, or too many" : "too many handshakes from there");
+		/* Without an address it is gone already. */
+		if (stranger->handshake.claim.address[0])
+			link_log_limited(listener->link, "peer=%s uid=%u: not let in: %s", stranger->handshake.claim.address,
+				stranger->handshake.claim.identity.peer_uid,
+				listener->local && stranger->handshake.claim.identity.peer_uid != geteuid() ?
+					"the local socket is for its own user only" :
+					"too many handshakes from there");
 		nng_stream_free(nng);
 		free(stranger);
 		return;

@@ -115,6 +115,7 @@ static void on_failed(int code, const char *why, uint32_t retry_ms, void *userda
 	h->client.failed++;
 	h->client.code = code;
 	h->client.retry_ms = retry_ms;
+	log_info(&h->log, "client: %s", why);
 	snprintf(h->client.why, sizeof(h->client.why), "%s", why);
 }
 
@@ -133,7 +134,7 @@ int harness_setup(void **state)
 	assert_non_null(mkdtemp(h->dir));
 	snprintf(h->ipc_url, sizeof(h->ipc_url), "ipc://%s/s", h->dir);
 	assert_true(sd_event_new(&h->event) >= 0);
-	log_init(&h->log, "test", 2, LOG_LEVEL_ERROR);
+	log_init(&h->log, "test", 2, getenv("MAESTRO_TEST_LOG") ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR);
 	assert_int_equal(link_new(&h->link, h->event, &h->log), 0);
 	key_generate(&h->key);
 	*state = h;
@@ -179,12 +180,11 @@ void harness_listen(struct harness *h, enum transport transport)
 	struct link_listener_config *config = &h->listener_config;
 	int r;
 
-	if (!config->address) {
+	if (!config->address)
 		config->address = transport == OVER_IPC ? h->ipc_url : "tls+tcp://127.0.0.1:0";
-		config->ops = &listener_ops;
-		config->userdata = h;
-		memset(config->cluster_id, 0x5a, sizeof(config->cluster_id));
-	}
+	config->ops = &listener_ops;
+	config->userdata = h;
+	memset(config->cluster_id, 0x5a, sizeof(config->cluster_id));
 	if (transport == OVER_TLS) {
 		make_certificates(h);
 		config->certificate_pem = h->server_pem;
