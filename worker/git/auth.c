@@ -88,7 +88,7 @@ static int refused(struct auth *auth, struct error *error, const char *what)
 static int try_file(struct auth *auth, const char *path, struct error *error)
 {
 	_cleanup_free_ char *what = NULL;
-	struct key_kind kind;
+	struct key_kind kind = { false, false };
 	int r = look_at_key(auth->ssh, path, &kind, error);
 
 	if (r)

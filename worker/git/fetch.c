@@ -82,7 +82,7 @@ static int look_at_commit(struct job *job, const git_oid *commit, Maestro__GitPr
 int probe_run(struct job *job, const Maestro__GitJob *message, Maestro__GitResult *result)
 {
 	_cleanup_(head_list_deinit) struct head_list list = HEAD_LIST_NULL;
-	const struct head *base;
+	const struct head *base = NULL;
 	int r = remote_list_once(job, &list);
 
 	if (!r)

@@ -7,6 +7,7 @@
 #include "proto/base/str.h"
 #include "proto/wire/message.h"
 #include "worker/git/library.h"
+#include "worker/git/objects.h"
 #include "worker/git/program.h"
 #include "worker/git/remote.h"
 
@@ -118,7 +119,20 @@ static int describe_origin(struct job *job, git_repository *repo)
 	return r < 0 ? library_error(&job->error, r, "the mirror cannot be set up") : 0;
 }
 
-static int fill_new(struct job *job, const char *path)
+/* Much faster than fetching it all. -ENOENT as objects_link. */
+static int link_local(struct job *job, git_repository *repo)
+{
+	_cleanup_(git_repository_free_p) git_repository *from = NULL;
+	int r;
+
+	if (job->url.kind != URL_LOCAL || git_repository_open(&from, job->url.path) < 0)
+		return 0;
+	job_tell(job, "linking", 0, 0);
+	r = objects_link(from, repo);
+	return r < 0 && r != -ENOENT ? mirror_errno(job, r, "cannot fill") : r;
+}
+
+static int fill_new(struct job *job, const char *path, bool link)
 {
 	_cleanup_(git_repository_free_p) git_repository *repo = NULL;
 	int r = git_repository_init(&repo, path, true);
@@ -126,9 +140,18 @@ static int fill_new(struct job *job, const char *path)
 	if (r < 0)
 		return library_error(&job->error, r, "the mirror cannot be made");
 	r = describe_origin(job, repo);
+	if (!r && link)
+		r = link_local(job, repo);
 	if (!r)
 		r = fetch_into(job, repo);
 	return r ? r : check_empty(job, repo);
+}
+
+static int fill_cleared(struct job *job, const char *path, bool link)
+{
+	int r = io_remove_tree(path);
+
+	return r < 0 ? mirror_errno(job, r, "cannot clear the place for") : fill_new(job, path, link);
 }
 
 /* Beside its place, then renamed: a clone that was killed or ran out of disk leaves nothing that looks like a mirror. */
@@ -139,10 +162,9 @@ static int clone_mirror(struct job *job)
 
 	if (asprintf(&path, "%s.new", job->mirror) < 0)
 		return -ENOMEM;
-	r = io_remove_tree(path);
-	if (r < 0)
-		return mirror_errno(job, r, "cannot clear the place for");
-	r = fill_new(job, path);
+	r = fill_cleared(job, path, true);
+	if (r == -ENOENT)
+		r = fill_cleared(job, path, false);
 	if (!r && rename(path, job->mirror) < 0)
 		r = mirror_errno(job, -errno, "cannot move into place");
 	if (r) {
