@@ -116,6 +116,8 @@ static void put_row(struct theme *theme, int y, struct area area, const struct s
 void draw_cells(struct theme *theme, struct area area, const struct screen *screen, unsigned int top, unsigned int left,
 	uint64_t *seen)
 {
+	/* Curses adds the window's own look to every cell that is put. */
+	standend();
 	for (int i = 0; i < area.h; i++) {
 		unsigned int row = top + (unsigned int)i;
 		uint64_t generation = row < screen->rows ? screen->row[row].generation : 0;

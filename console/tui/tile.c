@@ -100,16 +100,18 @@ static void draw_name(struct tile *tile, const Maestro__Task *task, int room, bo
 	int y = tile->area.y, x = tile->area.x + 1, who_width, used;
 	char title[TASK_TEXT_MAX], text[TASK_TEXT_MAX + 2], id[32], who[160];
 
-	snprintf(id, sizeof(id), " %s%" PRIu64 " ", focus ? theme_sign(theme, SIGN_POINTER) : "", task->id);
+	snprintf(id, sizeof(id), "%s%" PRIu64 " ", focus ? theme_sign(theme, SIGN_POINTER) : " ", task->id);
 	used = draw_text(theme, y, x, room, draw_look(theme, focus ? THEME_FOCUS : THEME_STRONG, A_BOLD), id);
-	snprintf(who, sizeof(who), " %s %s %s ", str_or(task->worker, "-"), theme_sign(theme, SIGN_DOT), str_or(task->agent, "-"));
+	snprintf(who, sizeof(who), "%s %s %s %s ", theme_sign(theme, SIGN_DOT), str_or(task->worker, "-"),
+		theme_sign(theme, SIGN_DOT), str_or(task->agent, "-"));
 	who_width = draw_width(who);
 	snprintf(text, sizeof(text), "%s ", task_title(task, title));
 	if (room - used < who_width + 12)
 		who_width = 0;
-	used += draw_text(theme, y, x + used, room - used - who_width, draw_look(theme, focus ? THEME_STRONG : THEME_TEXT, 0), text);
+	room -= used + who_width;
+	used += draw_text(theme, y, x + used, room, draw_look(theme, focus ? THEME_STRONG : THEME_TEXT, 0), text);
 	if (who_width)
-		draw_text(theme, y, x + used, who_width, draw_look(theme, THEME_DIM, 0), who + 1);
+		draw_text(theme, y, x + used, who_width, draw_look(theme, THEME_DIM, 0), who);
 }
 
 /* The lower line: what the agent said last, and how far it is. */

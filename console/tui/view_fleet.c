@@ -223,8 +223,9 @@ static void draw_nothing(struct fleet *fleet, struct area area)
 {
 	struct ui *ui = fleet->view.ui;
 	struct area box = { area.y + area.h / 3, area.x + 4, area.h, area.w - 8 };
-	const char *text = "No workers yet.\n\nOn a build server:  maestro-worker join ADDRESS  and then  maestro-worker run\n"
-			   "(the token it asks for:  maestro token create --role worker).\nOn this machine, in a repository:  maestro up";
+	const char *text = "No workers yet.\n\nOn this machine, in a repository:  maestro up\n"
+			   "On a build server:  maestro-worker join ADDRESS,  then  maestro-worker run\n"
+			   "(the token that it asks for:  maestro token create --role worker)";
 
 	if (!model_ready(ui->model))
 		text = "Waiting for the coordinator ...";

@@ -224,10 +224,7 @@ static void draw_bottom(struct form *form, struct area in)
 	int y = in.y + in.h - 1;
 
 	draw_text(theme, y, in.x, 20, draw_look(theme, form->field == FIELD_SUBMIT ? THEME_SELECTED : THEME_KEY, 0), button);
-	draw_wrapped(theme, (struct area){ y - 1, in.x, 2, in.w }, draw_look(theme, THEME_BAD, 0), form->why,
-		strlen(form->why) <= (size_t)in.w ? strlen(form->why) : 0, 0);
-	if (strlen(form->why) > (size_t)in.w)
-		draw_text(theme, y - 1, in.x, in.w, draw_look(theme, THEME_BAD, 0), form->why);
+	draw_wrapped(theme, (struct area){ y - 2, in.x, 2, in.w }, draw_look(theme, THEME_BAD, 0), form->why, strlen(form->why), 0);
 }
 
 static void form_draw(struct view *view, struct area area)
@@ -246,7 +243,7 @@ static void form_draw(struct view *view, struct area area)
 	draw_choice(form, (struct area){ in.y, in.x + 10, 1, in.w - 10 }, &form->projects, form->field == FIELD_PROJECT);
 	draw_choice(form, (struct area){ in.y + 1, in.x + 10, 1, in.w - 10 }, &form->agents, form->field == FIELD_AGENT);
 	draw_edit(form, (struct area){ in.y + 2, in.x + 10, 1, in.w - 10 }, &ui->form_fields[0], form->field == FIELD_TITLE);
-	prompt = (struct area){ in.y + 4, in.x, in.h - 6, in.w };
+	prompt = (struct area){ in.y + 4, in.x, in.h - 7, in.w };
 	prompt = draw_pane(&ui->theme, prompt, form->field == FIELD_PROMPT, NULL);
 	draw_edit(form, prompt, &ui->form_fields[1], form->field == FIELD_PROMPT);
 	draw_bottom(form, in);

@@ -133,8 +133,8 @@ static void draw_nothing(struct sessions *sessions, struct area area)
 	else if (filter_on(&sessions->filter))
 		text = "No session matches the filter. Esc shows all.";
 	else if (!model_worker_count(ui->model))
-		text = "No worker is there, so nothing can run.\n\nOn a build server:  maestro-worker join ADDRESS  and then  maestro-worker run.\n"
-		       "On this machine, in a repository:  maestro up";
+		text = "No worker is there, so nothing can run.\n\nOn this machine, in a repository:  maestro up\n"
+		       "On a build server:  maestro-worker join ADDRESS,  then  maestro-worker run";
 	else if (counts.review)
 		text = "No session runs.\n\nPress 3 for what waits for your review, or n for a new task.";
 	draw_wrapped(&ui->theme, box, draw_look(&ui->theme, THEME_TEXT, 0), text, strlen(text), 0);

@@ -366,7 +366,7 @@ static void draw_nothing(struct tasks *tasks, struct area area)
 {
 	struct ui *ui = tasks->view.ui;
 	struct area box = { area.y + area.h / 3, area.x + 4, area.h, area.w - 8 };
-	const char *text = "No tasks yet: press n, or run 'maestro run \"what to do\"' in a repository.";
+	const char *text = "No tasks yet.\n\nPress n, or run in a repository:  maestro run 'what to do'";
 
 	if (!model_ready(ui->model))
 		text = "Waiting for the coordinator ...";
