@@ -207,7 +207,7 @@ static int combine(struct job *job, struct merge *merge)
 
 static int merge_remote(struct job *job, struct merge *merge)
 {
-	_cleanup_(destination_deinit) struct destination destination;
+	_cleanup_(destination_deinit) struct destination destination = { 0 };
 	bool done = false;
 	int r = destination_open(&destination, job);
 

@@ -95,7 +95,7 @@ static int check_empty(struct job *job, git_repository *repo)
 
 static int fetch_into(struct job *job, git_repository *repo)
 {
-	_cleanup_(remote_deinit) struct remote remote;
+	_cleanup_(remote_deinit) struct remote remote = { 0 };
 	int r;
 
 	if (job->url.kind == URL_PROGRAM)

@@ -37,6 +37,8 @@ struct program {
 
 static void program_deinit(struct program *program)
 {
+	if (program->control)
+		io_remove_tree(program->control);
 	free(program->control);
 	free(program->object_dir);
 	free(program->low_speed);
@@ -140,6 +142,7 @@ static const struct {
 	{ "[remote rejected]", JOB_E_REFUSED, "a hook or a rule of the remote decides this: follow its words" },
 	{ "could not read Username", JOB_E_AUTH, "no credentials are used for https; take an ssh:// URL with an ed25519 key" },
 	{ "Authentication failed", JOB_E_AUTH, "no credentials are used for https; take an ssh:// URL with an ed25519 key" },
+	{ "repository not exported", JOB_E_NOT_FOUND, "check the URL" },
 	{ "not found", JOB_E_NOT_FOUND, "check the URL" },
 	{ "Could not resolve", JOB_E_UNREACHABLE, "check the host in the URL" },
 	{ "unable to access", JOB_E_UNREACHABLE, "check the URL, and the network of the worker" },
@@ -251,7 +254,7 @@ static int parse_list(const char *text, struct head_list *ret_list)
 int program_list(struct job *job, struct head_list *ret_list)
 {
 	const char *arguments[] = { "ls-remote", "--symref", "--", job->url.text, NULL };
-	_cleanup_(program_deinit) struct program program;
+	_cleanup_(program_deinit) struct program program = { 0 };
 	int r = program_init(&program, job, NULL);
 
 	if (!r)
@@ -298,14 +301,14 @@ int program_fetch(struct job *job, git_repository *repo)
 		"refs/heads/*:refs/heads/*", NULL };
 	const char *list_heads[] = { "show-ref", "--heads", NULL };
 	_cleanup_(head_list_deinit) struct head_list list = HEAD_LIST_NULL;
-	_cleanup_(program_deinit) struct program program;
+	_cleanup_(program_deinit) struct program program = { 0 };
 	int r = program_init(&program, job, git_repository_path(repo));
 
 	if (!r)
 		r = make_control(&program);
 	if (!r)
 		r = program_run(&program, arguments);
-	if (!r && git_repository_is_empty(repo) >= 0)
+	if (!r)
 		r = program_run(&program, list_heads);
 	if (r)
 		return r;
@@ -315,13 +318,12 @@ int program_fetch(struct job *job, git_repository *repo)
 	r = parse_list(buf_text(&program.out), &list);
 	if (!r)
 		r = copy_heads(job, repo, &list);
-	io_remove_tree(program.control);
 	return r ? r : drop_gone(repo, &list);
 }
 
 int program_push(struct job *job, const git_oid *commit, const char *target, const git_oid *expected)
 {
-	_cleanup_(program_deinit) struct program program;
+	_cleanup_(program_deinit) struct program program = { 0 };
 	_cleanup_free_ char *lease = NULL, *spec = NULL;
 	char hex[GIT_OID_HEXSZ + 1], old[GIT_OID_HEXSZ + 1] = "";
 	int r = program_init(&program, job, git_repository_path(job->repo));
@@ -339,6 +341,5 @@ int program_push(struct job *job, const git_oid *commit, const char *target, con
 
 		r = program_run(&program, arguments);
 	}
-	io_remove_tree(program.control);
 	return r;
 }

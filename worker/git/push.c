@@ -79,7 +79,7 @@ static int decide(struct job *job, struct push *push, const struct head_list *he
 
 static int push_commit(struct job *job, struct push *push)
 {
-	_cleanup_(destination_deinit) struct destination destination;
+	_cleanup_(destination_deinit) struct destination destination = { 0 };
 	bool done, force;
 	int r = destination_open(&destination, job);
 

@@ -267,7 +267,7 @@ int remote_push(struct remote *remote, const char *source, const char *target, b
 
 int remote_list_once(struct job *job, struct head_list *ret_list)
 {
-	_cleanup_(remote_deinit) struct remote remote;
+	_cleanup_(remote_deinit) struct remote remote = { 0 };
 	int r;
 
 	if (job->url.kind == URL_PROGRAM)

@@ -242,7 +242,7 @@ static int prepared(struct job *job, struct plan *plan, Maestro__GitResult *resu
 
 int prepare_run(struct job *job, const Maestro__GitJob *message, Maestro__GitResult *result)
 {
-	_cleanup_(plan_deinit) struct plan plan;
+	_cleanup_(plan_deinit) struct plan plan = { 0 };
 	int r = plan_init(&plan, job, message->prepare);
 
 	if (!r)

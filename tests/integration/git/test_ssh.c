@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <netinet/in.h>
 #include <arpa/inet.h>
 #include <unistd.h>
@@ -122,6 +123,35 @@ static void test_whole_way(void **state)
 	assert_int_equal(fixture_shell(place->dir, "test $(git --git-dir=\"remote's one.git\" rev-parse main) = %s", next), 0);
 	expect(OK, git_remove_work(place, BRANCH, base, next, 0), "", "");
 	assert_int_equal(access(place->worktree, F_OK), -1);
+}
+
+/* Several sessions begin at once, and there is no mirror yet. */
+static void test_together(void **state)
+{
+	struct git_place *place = &((struct scene *)*state)->place;
+	pid_t children[4];
+	int status;
+
+	for (unsigned int i = 0; i < 4; i++) {
+		children[i] = fork();
+		if (!children[i]) {
+			char branch[32], *worktree = NULL;
+			git_result *result;
+
+			snprintf(branch, sizeof(branch), "maestro/%u-work", i);
+			if (asprintf(&worktree, "%s/state/worktrees/%u.1/project", place->dir, i) < 0)
+				_exit(2);
+			place->worktree = worktree;
+			result = git_prepare(place, "main", NULL, branch);
+			_exit(result->code != MAESTRO__GIT_CODE__GIT_OK);
+		}
+	}
+	for (unsigned int i = 0; i < 4; i++) {
+		assert_int_equal(waitpid(children[i], &status, 0), children[i]);
+		assert_int_equal(status, 0);
+		assert_int_equal(fixture_shell(place->dir, "cd state/worktrees/%u.1/project && "
+			"test $(git branch --show-current) = maestro/%u-work && test -z \"$(git status --porcelain)\"", i, i), 0);
+	}
 }
 
 static void test_taken_and_moved(void **state)
@@ -253,6 +283,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		scenario(test_whole_way),
+		scenario(test_together),
 		scenario(test_taken_and_moved),
 		scenario(test_hook_refuses),
 		scenario(test_host_keys),
