@@ -215,5 +215,6 @@ bool attempt_live(const struct attempt *attempt)
 
 bool attempt_in_inventory(const struct attempt *attempt)
 {
-	return !attempt->released;
+	/* What a reboot ended is absent: that is how the coordinator learns that it is lost. */
+	return !attempt->released && !attempt->lost;
 }

@@ -109,8 +109,11 @@ void handle_ack(struct turn *turn, struct attempt *attempt, const struct event *
 void handle_ready(struct turn *turn, struct attempt *attempt, const struct event *event)
 {
 	struct report *report;
+	struct attempt *next;
 
 	turn->core->ready = true;
+	list_for_each_safe (attempt, next, &turn->core->list, link)
+		take_lost(turn, attempt);
 	list_for_each (report, &turn->core->reports, link) {
 		struct effect *effect =
 			effects_add(turn->effects, EFFECT_REPORT, report->message->task, report->message->attempt);

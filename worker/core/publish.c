@@ -18,6 +18,12 @@ static char *result_text(const char *what, const Maestro__GitResult *result, cha
 	return text;
 }
 
+/* It went well, and this is its answer. */
+static bool has(const Maestro__GitResult *result, Maestro__GitResult__ResultCase which)
+{
+	return result->code == MAESTRO__GIT_CODE__GIT_OK && result->result_case == which;
+}
+
 /* What was to be published could not be. In review the last push stands; before it the attempt has failed. */
 static void publish_failed(struct turn *turn, struct attempt *attempt, const char *reason)
 {
@@ -80,7 +86,7 @@ static void prepare_done(struct turn *turn, struct attempt *attempt, const struc
 	Maestro__JournalPrepared prepared = MAESTRO__JOURNAL_PREPARED__INIT;
 	char reason[LIMIT_REASON_BYTES];
 
-	if (result->code == MAESTRO__GIT_CODE__GIT_OK && result->prepared) {
+	if (has(result, MAESTRO__GIT_RESULT__RESULT_PREPARED)) {
 		prepared.base_commit = result->prepared->base_commit;
 		prepared.head = result->prepared->head;
 		turn_put(turn, attempt, RECORD(PREPARED, prepared = &prepared));
@@ -99,13 +105,14 @@ static void prepare_done(struct turn *turn, struct attempt *attempt, const struc
 static void commit_done(struct turn *turn, struct attempt *attempt, const struct event *event)
 {
 	const Maestro__GitResult *result = event->git.result;
-	const Maestro__GitCommitted *committed = result->committed;
+	const Maestro__GitCommitted *committed;
 	char reason[LIMIT_REASON_BYTES];
 
-	if (result->code != MAESTRO__GIT_CODE__GIT_OK || !committed) {
+	if (!has(result, MAESTRO__GIT_RESULT__RESULT_COMMITTED)) {
 		publish_failed(turn, attempt, result_text("commit", result, reason, sizeof(reason)));
 		return;
 	}
+	committed = result->committed;
 	if (attempt->state != ATTEMPT_OVER && (attempt->stop || attempt->stale)) {
 		turn_advance(turn, attempt); /* told to stop meanwhile: nothing is published */
 		return;
@@ -132,7 +139,7 @@ static void push_done(struct turn *turn, struct attempt *attempt, const struct e
 		turn_ask(turn, attempt);
 		return;
 	}
-	if (result->code != MAESTRO__GIT_CODE__GIT_OK || !result->pushed) {
+	if (!has(result, MAESTRO__GIT_RESULT__RESULT_PUSHED)) {
 		publish_failed(turn, attempt, result_text("push", result, reason, sizeof(reason)));
 		return;
 	}

@@ -147,7 +147,7 @@ void handle_found(struct turn *turn, struct attempt *attempt, const struct event
 		}
 		break; /* somebody removed the session's directory */
 	case FOUND_REBOOT:
-		/* The coordinator says so by its verdict; in review the commits are safe, and only the session ended. */
+		/* The coordinator is told first, by an inventory without it; in review the commits are safe, and only the session ended. */
 		if (!attempt->pushed_commit) {
 			attempt->lost = true;
 			return;
