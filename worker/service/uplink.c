@@ -322,7 +322,7 @@ static void take_nothing(struct service *service, const Maestro__Envelope *envel
 static const struct {
 	int body;
 	bool when_ready; /* nothing of it before READY: its sender decides first */
-	void (*take)(struct service *service, const Maestro__Envelope *envelope);
+	void (*handle)(struct service *service, const Maestro__Envelope *envelope);
 } messages[] = {
 	{ MAESTRO__ENVELOPE__BODY_VERDICTS, false, take_verdicts },
 	{ MAESTRO__ENVELOPE__BODY_REPORT_ACK, false, take_ack },
@@ -356,7 +356,7 @@ static void on_message(struct link_peer *peer, enum channel channel, const Maest
 			uplink_failure(service, request, service->peer_number, MAESTRO__FAILURE_CODE__FAILURE_UNAVAILABLE, NULL,
 				"this worker is not ready yet", NULL);
 		else
-			messages[i].take(service, envelope);
+			messages[i].handle(service, envelope);
 		return;
 	}
 	uplink_failure(service, request, service->peer_number, MAESTRO__FAILURE_CODE__FAILURE_UNSUPPORTED, NULL,
