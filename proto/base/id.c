@@ -40,7 +40,7 @@ int id_unbase64url(const char *text, void *ret_data, size_t size, size_t *ret_le
 {
 	size_t len = strlen(text);
 
-	if (len / 4 * 3 > size)
+	if (len / 4 * 3 + len % 4 * 3 / 4 > size)
 		return -EMSGSIZE;
 	if (sodium_base642bin(ret_data, size, text, len, NULL, ret_len, NULL,
 		    sodium_base64_VARIANT_URLSAFE_NO_PADDING) < 0)
