@@ -139,9 +139,13 @@ void fixture_wait(struct fixture *fixture, bool (*so)(struct fixture *fixture, c
 	uint64_t end_ms = clock_boottime_ms() + FIXTURE_DEADLINE_MS;
 
 	while (!so(fixture, what)) {
-		if (clock_boottime_ms() >= end_ms)
-			fail_msg("waited in vain");
-		assert_true(sd_event_run(fixture->event, 20000) >= 0);
+		if (clock_boottime_ms() >= end_ms) {
+			_cleanup_(buf_deinit) struct buf text = BUF_NULL;
+
+			(void)screen_text(&fixture->screen, &text);
+			fail_msg("waited in vain; the screen shows:\n%s", buf_text(&text));
+		}
+		assert_true(sd_event_run(fixture->event, FIXTURE_DEADLINE_MS * 1000ull) >= 0);
 	}
 }
 
@@ -226,7 +230,7 @@ bool fixture_shows(struct fixture *fixture, const void *what)
 	return strstr(buf_text(&text), what) != NULL;
 }
 
-bool fixture_file_exists(struct fixture *fixture, const void *what)
+bool fixture_file_exists(struct fixture *fixture, const char *what)
 {
 	_cleanup_free_ char *path = fixture_path(fixture, what);
 

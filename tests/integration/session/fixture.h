@@ -46,7 +46,7 @@ bool fixture_has_exited(struct fixture *fixture, const void *what);
 bool fixture_has_closed(struct fixture *fixture, const void *what);
 /* what: a string. */
 bool fixture_shows(struct fixture *fixture, const void *what);
-bool fixture_file_exists(struct fixture *fixture, const void *what);
+bool fixture_file_exists(struct fixture *fixture, const char *name);
 void fixture_type(struct fixture *fixture, const char *text);
 /* The whole transcript. */
 void fixture_transcript(struct fixture *fixture, struct buf *out);
