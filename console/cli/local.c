@@ -228,10 +228,10 @@ char *local_fold_name(const char *text, const char *otherwise)
 		unsigned char c = (unsigned char)tolower((unsigned char)*text);
 		bool plain = isalnum(c) && c < 0x80;
 
-		if (plain || ((c == '.' || c == '_') && n && name[n - 1] != '.'))
+		if (plain)
 			name[n++] = (char)c;
-		else if (n && name[n - 1] != '-')
-			name[n++] = '-';
+		else if (n && isalnum((unsigned char)name[n - 1]))
+			name[n++] = c == '.' || c == '_' ? (char)c : '-';
 	}
 	while (n && !isalnum((unsigned char)name[n - 1]))
 		n--;

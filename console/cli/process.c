@@ -112,7 +112,7 @@ int process_capture(const char *const *argv, char **ret_output, int *ret_status)
 		read_to_end(outs[0], &out);
 		read_to_end(errs[0], &err); /* at most a pipe's worth of complaint: nothing we run writes more */
 		*ret_status = wait_for(pid);
-		if (*ret_status)
+		if (*ret_status && err.len)
 			buf_append(&out, err.data, err.len);
 	}
 	close(outs[0]);

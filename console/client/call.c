@@ -82,9 +82,10 @@ static int take_reply(struct call *call, Maestro__Envelope__BodyCase expected, s
 		return call->r;
 	}
 	if (expected && envelope->body_case != expected) {
-		message_deinit(&call->reply);
-		return error_set(error, CLIENT_E_FAILED, "the coordinator's answer makes no sense (body %d)",
+		error_set(error, CLIENT_E_FAILED, "the coordinator's answer makes no sense (body %d)",
 			(int)envelope->body_case);
+		message_deinit(&call->reply);
+		return CLIENT_E_FAILED;
 	}
 	*ret_reply = call->reply;
 	return 0;

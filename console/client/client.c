@@ -256,11 +256,11 @@ void client_free(struct client *client)
 		list_remove(&listener->link);
 	while (!list_empty(&client->pending))
 		pending_free(list_first(&client->pending, struct pending, link));
-	/* What was sent last (a closed stream, keys) shall arrive: link_free cuts what is still queued. */
-	if (client->peer)
-		link_peer_set_ops(client->peer, &(const struct link_peer_ops){ NULL }, NULL);
-	link_dialer_free(client->dialer);
-	link_free(client->link);
+	/* link_free closes without callbacks; what is still queued is cut: who needs an answer waits for it */
+	if (client->dialer)
+		link_dialer_free(client->dialer);
+	if (client->link)
+		link_free(client->link);
 	free(client->failure);
 	free(client);
 }

@@ -20,8 +20,10 @@ struct joining {
 
 static void joining_deinit(struct joining *joining)
 {
-	link_dialer_free(joining->dialer);
-	link_free(joining->link);
+	if (joining->dialer)
+		link_dialer_free(joining->dialer);
+	if (joining->link)
+		link_free(joining->link);
 	sd_event_unref(joining->event);
 	profile_deinit(&joining->profile);
 	id_wipe(&joining->token, sizeof(joining->token));

@@ -1,0 +1,153 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "console/cli/paint.h"
+#include "console/cli/plain.h"
+
+/* In pieces of every size: the result must be the same. */
+static void check(const char *in, size_t len, bool colours, const char *expected)
+{
+	for (size_t piece = 1; piece <= len; piece++) {
+		struct plain plain = { .keep_colours = colours };
+		_cleanup_(buf_deinit) struct buf out = BUF_NULL;
+
+		for (size_t i = 0; i < len; i += piece)
+			assert_int_equal(plain_feed(&plain, in + i, len - i < piece ? len - i : piece, &out), 0);
+		assert_string_equal(buf_text(&out), expected);
+	}
+}
+
+#define CHECK(in, expected) check(in, sizeof(in) - 1, false, expected)
+
+static void test_escapes_go(void **state)
+{
+	CHECK("plain\n", "plain\n");
+	CHECK("a\033[31mred\033[0m b", "ared b");
+	CHECK("\033]0;evil title\007text", "text");
+	CHECK("\033]52;c;ZXZpbA==\033\\text", "text");
+	CHECK("\033P+q544e\033\\text", "text");
+	CHECK("\033(Btext\033=", "text");
+	CHECK("\033[2J\033[Htext\033[6n", "text");
+	CHECK("\033_Gi=1;AAAA\033\\x", "x");
+	CHECK("a\033\033[1mb", "ab");
+	CHECK("\033[1\033[31mx", "x");
+}
+
+static void test_controls_go(void **state)
+{
+	CHECK("a\x07\x08\x0e" "b\x7f", "ab");
+	CHECK("tab\there", "tab\there");
+	CHECK("\xc2\x9b" "31mx", "31mx"); /* C1 control in UTF-8 */
+	CHECK("\x9b" "31mx", "\xef\xbf\xbd" "31mx");
+}
+
+static void test_lines(void **state)
+{
+	CHECK("one\r\ntwo\r\n", "one\ntwo\n");
+	CHECK("10%\r20%\r\n", "10%\n20%\n");
+}
+
+static void test_utf8(void **state)
+{
+	CHECK("gr\xc3\xbc\xc3\x9f \xe2\x82\xac \xf0\x9f\x98\x80", "gr\xc3\xbc\xc3\x9f \xe2\x82\xac \xf0\x9f\x98\x80");
+	CHECK("a\xc3" "b", "a\xef\xbf\xbd" "b");
+	CHECK("\xe2\x80\xaex", "x"); /* right-to-left override */
+}
+
+static void test_colours_stay_if_wanted(void **state)
+{
+	static const char in[] = "\033[1;38;5;1mx\033[m\033[2J\033[?25ly";
+
+	check(in, sizeof(in) - 1, true, "\033[1;38;5;1mx\033[my");
+}
+
+/* --- paint --------------------------------------------------------------------------------------------------- */
+
+static void put(struct screen *screen, unsigned int row, const char *text)
+{
+	for (unsigned int x = 0; text[x]; x++)
+		screen->row[row].cells[x] = (struct screen_cell){ .glyph = (unsigned char)text[x], .width = 1 };
+	screen->row[row].used = (uint16_t)strlen(text);
+	screen_touch(screen, &screen->row[row]);
+}
+
+static void test_paint_draws_what_changed(void **state)
+{
+	struct paint paint;
+	struct screen screen;
+	_cleanup_(buf_deinit) struct buf out = BUF_NULL;
+
+	assert_int_equal(screen_init(&screen, 10, 3), 0);
+	put(&screen, 0, "first");
+	put(&screen, 1, "second");
+	paint_init(&paint, 10, 3);
+	assert_int_equal(paint_update(&paint, &screen, &out), 0);
+	assert_non_null(strstr(buf_text(&out), "first"));
+	assert_non_null(strstr(buf_text(&out), "second"));
+	buf_clear(&out);
+	put(&screen, 1, "other");
+	assert_int_equal(paint_update(&paint, &screen, &out), 0);
+	assert_null(strstr(buf_text(&out), "first"));
+	assert_non_null(strstr(buf_text(&out), "other"));
+	buf_clear(&out);
+	paint_invalidate(&paint, 10, 3);
+	assert_int_equal(paint_update(&paint, &screen, &out), 0);
+	assert_non_null(strstr(buf_text(&out), "first"));
+	paint_deinit(&paint);
+	screen_deinit(&screen);
+}
+
+static void test_paint_smaller_terminal(void **state)
+{
+	struct paint paint;
+	struct screen screen;
+	_cleanup_(buf_deinit) struct buf out = BUF_NULL;
+
+	assert_int_equal(screen_init(&screen, 20, 5), 0);
+	put(&screen, 0, "top");
+	put(&screen, 4, "0123456789abc");
+	screen.cursor_row = 4;
+	paint_init(&paint, 8, 2);
+	assert_int_equal(paint_update(&paint, &screen, &out), 0);
+	assert_null(strstr(buf_text(&out), "top"));
+	assert_non_null(strstr(buf_text(&out), "01234567"));
+	assert_null(strstr(buf_text(&out), "012345678"));
+	paint_deinit(&paint);
+	screen_deinit(&screen);
+}
+
+static void test_paint_styles(void **state)
+{
+	struct paint paint;
+	struct screen screen;
+	_cleanup_(buf_deinit) struct buf out = BUF_NULL;
+	struct screen_style style = { .foreground = SCREEN_COLOUR_RGB(0x102030), .background = SCREEN_COLOUR_PALETTE(3),
+		.attributes = SCREEN_BOLD | SCREEN_OVERLINE, .underline = SCREEN_UNDERLINE_CURLY };
+	uint32_t index;
+
+	assert_int_equal(screen_init(&screen, 10, 1), 0);
+	put(&screen, 0, "x");
+	index = screen_style_intern(&screen, &style);
+	screen.row[0].cells[0].style = (uint16_t)index;
+	paint_init(&paint, 10, 1);
+	assert_int_equal(paint_update(&paint, &screen, &out), 0);
+	assert_non_null(strstr(buf_text(&out), "\033[0;1;53;4:3;38;2;16;32;48;43mx"));
+	paint_deinit(&paint);
+	screen_deinit(&screen);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_escapes_go), cmocka_unit_test(test_controls_go), cmocka_unit_test(test_lines),
+		cmocka_unit_test(test_utf8), cmocka_unit_test(test_colours_stay_if_wanted),
+		cmocka_unit_test(test_paint_draws_what_changed), cmocka_unit_test(test_paint_smaller_terminal),
+		cmocka_unit_test(test_paint_styles),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
