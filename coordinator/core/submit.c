@@ -97,6 +97,9 @@ static bool check_agents(struct core *core, struct submission *s)
 		s->default_agent = s->project->row.agent;
 	else if (only)
 		s->default_agent = only;
+	else if (strcmp(buf_text(&known), "command, shell") == 0)
+		return REFUSE(s, NOT_FOUND, "`-a command` runs the prompt as a shell command",
+			"no worker has an AI agent, and none was named with -a (there is: command, shell)");
 	else
 		return REFUSE(s, USAGE, "name one with -a; `-a command` runs the prompt as a shell command",
 			"which agent? (there is: %s)", buf_text(&known));

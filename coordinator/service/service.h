@@ -1,0 +1,30 @@
+/* The coordinator's outside: listeners, identities, requests, routing. Binds core, store and link on one loop. */
+#pragma once
+
+#include <systemd/sd-event.h>
+#include "proto/base/error.h"
+#include "proto/base/log.h"
+
+struct service;
+
+struct service_config {
+	const char *state;         /* directory made by service_init */
+	const char *run;           /* for the local socket */
+	const char *const *listen; /* full URLs */
+	size_t listen_count;
+	uint64_t heartbeat_ms;     /* 0: the default */
+};
+
+/* Makes cluster id, CA, server certificate, admin key and database in `state`; what is there is kept.
+ * *ret_made (may be NULL): whether anything was missing. */
+int service_init(const char *state, bool *ret_made, struct error *error);
+/* Borrows event and log. Listens when it returns 0. */
+int service_new(struct service **ret_service, sd_event *event, struct log *log, const struct service_config *config,
+	struct error *error);
+/* Tells peers and closes: what is committed stays. */
+void service_free(struct service *service);
+DEFINE_CLEANUP(struct service *, service_free)
+
+size_t service_address_count(const struct service *service);
+/* With the real port. Borrowed. */
+const char *service_address(const struct service *service, size_t index);
