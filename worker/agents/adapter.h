@@ -1,8 +1,16 @@
-/* Adapters: what Maestro knows of an AI CLI, as data. One file a CLI, DATA/agents/NAME.conf (libconfuse).
+/* Adapters: what Maestro knows of an AI CLI, as data. One file a CLI, DATA/agents/NAME.conf (libconfuse; in single
+ * quotes nothing is expanded by it).
  *
- * Placeholders in arguments, environment and files: {prompt} {prompt_file} {model} {permission} {mcp_config}
- * {session_dir} {worktree} {project_dir} {branch} {agent_program} {socket} {token} {task} {shell}; a word of an
- * argument list is left out together with its group (a nested list in the file) if a placeholder in it has no value.
+ *   title, program, agent, interactive, prompt (argument|file|paste|none), version = {command}
+ *   arguments { words = {…} }        a group: left out whole if a placeholder in it has no value
+ *   permission NAME { words = {…} environment = {…} }   the modes that --permission may name
+ *   environment = {"KEY=VALUE"}, pass = {"KEY"}         set, and handed over from the worker's own environment
+ *   file NAME { text = '…' where = session|worktree }   written before the start; NAME relative to that directory
+ *   busy, waiting, limited = {"text on the screen"}
+ *
+ * Placeholders: {prompt} {prompt_file} {model} {permission} {session_dir} {worktree} {project_dir} {branch}
+ * {agent_program} {socket} {task} {attempt} {shell}, and {"name"}: the same as a JSON (or TOML) string. There is none
+ * for the token: it is in the environment, never in argv or a file.
  *
  * Conditions: ADAPTER_E_NOT_FOUND, ADAPTER_E_INVALID (with a sentence). */
 #pragma once
@@ -53,6 +61,10 @@ int adapter_detect(const struct adapter *adapter, const char *path, char **ret_p
 /* The command that prints its version, NULL-terminated, NULL if it has none. Run it with a time limit. */
 const char *const *adapter_version_argv(const struct adapter *adapter);
 
+enum adapter_pattern { ADAPTER_BUSY, ADAPTER_WAITING, ADAPTER_LIMITED, ADAPTER_PATTERN_COUNT };
+/* Texts that its screen shows then, NULL-terminated, maybe none. */
+const char *const *adapter_patterns(const struct adapter *adapter, enum adapter_pattern which);
+
 struct adapter_params {
 	const char *prompt; /* NULL: none */
 	size_t prompt_len;
@@ -61,7 +73,7 @@ struct adapter_params {
 	const char *project_dir;               /* the repository that the worktree belongs to (mirror) */
 	const char *branch;
 	const char *agent_program;             /* absolute path of maestro-agent */
-	const char *socket, *token;            /* MAESTRO_SOCKET, MAESTRO_TOKEN */
+	const char *socket;                    /* MAESTRO_SOCKET */
 	uint64_t task;
 	uint32_t attempt;
 };
@@ -77,7 +89,8 @@ struct launch_file {
 /* What to run. Hand argv and env to holder_spawn. */
 struct launch {
 	char **argv; /* NULL-terminated */
-	char **env;  /* "KEY=VALUE", NULL-terminated; MAESTRO_… are the worker's to add */
+	char **env;  /* "KEY=VALUE", NULL-terminated, PATH with maestro-agent's directory in front; MAESTRO_… are the
+			worker's to add */
 	struct launch_file *files;
 	size_t file_count;
 	char *paste; /* to be pasted once the program takes input, or NULL */

@@ -36,6 +36,7 @@ int endpoint_new(struct endpoint **ret_endpoint, sd_event *event, struct log *lo
 void endpoint_free(struct endpoint *endpoint);
 DEFINE_CLEANUP(struct endpoint *, endpoint_free)
 
+#define ENDPOINT_MESSAGE_BYTES (64u * 1024)
 #define ENDPOINT_TOKEN_BYTES 32
 #define ENDPOINT_TOKEN_MAX ID_BASE64_MAX(ENDPOINT_TOKEN_BYTES)
 
