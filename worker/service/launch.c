@@ -127,7 +127,7 @@ static int draft_strings(const struct service *service, const struct attempt *at
 	return draft->prompt && draft->worktree && draft->mirror ? 0 : -ENOMEM;
 }
 
-static int draft_make(const struct service *service, const struct attempt *attempt, const char *dir, const char *token,
+static int draft_make(const struct service *service, const struct attempt *attempt, const char *dir,
 	struct draft *draft, struct error *error)
 {
 	const struct adapter *adapter = adapter_find(service->adapters, attempt->start->agent);
@@ -148,7 +148,6 @@ static int draft_make(const struct service *service, const struct attempt *attem
 		.branch = attempt->start->branch,
 		.agent_program = service->programs[0],
 		.socket = service->endpoint_path,
-		.token = token,
 		.task = attempt->task,
 		.attempt = attempt->attempt,
 	};
@@ -181,7 +180,7 @@ int launch_excludes(struct service *service, const struct attempt *attempt, char
 	if (!dir)
 		return -ENOMEM;
 	/* What is wrong with the launch is said when it happens. */
-	if (draft_make(service, attempt, dir, "", &draft, NULL) || !draft.launch.file_count)
+	if (draft_make(service, attempt, dir, &draft, NULL) || !draft.launch.file_count)
 		return 0;
 	patterns = calloc(draft.launch.file_count, sizeof(*patterns));
 	if (!patterns)
@@ -294,7 +293,7 @@ static int spawn(struct service *service, struct session *session, const struct 
 
 	r = make_session_dir(service, session, token, error);
 	if (!r)
-		r = draft_make(service, attempt, session->dir, token, &draft, error);
+		r = draft_make(service, attempt, session->dir, &draft, error);
 	if (!r)
 		r = launch_write_files(&draft.launch, error);
 	if (r)
