@@ -6,7 +6,8 @@
  * It never waits for a time: it waits for the screen to be the one that is expected, and fails at a deadline. With
  * MAESTRO_GOLDEN_UPDATE set it writes what it sees instead (once the output is still): look at it before you keep it.
  *
- * A script has one command a line:
+ * Keys, changes of the scene and the window's size reach the console by different ways: between two of them there must
+ * be a dump that shows what the first did. A script has one command a line:
  *   env NAME=VALUE      before `run`
  *   run SCENE           starts the console
  *   keys TEXT           types; <Enter> <Esc> <Tab> <Up> … <C-x> are keys
