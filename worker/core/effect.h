@@ -19,7 +19,7 @@ enum effect_kind {
 	EFFECT_ASK,        /* PUSH_REQUEST; GRANTED or GRANT_REFUSED follows */
 	EFFECT_STATUS,     /* the attempt's newest status */
 	EFFECT_REPLY,      /* to `request` */
-	EFFECT_CLEAN,      /* ports, token and socket go; if `ok` the whole session directory, else all but its transcript */
+	EFFECT_CLEAN,      /* of the session only its output stays, for a while */
 };
 
 struct effect {
@@ -33,7 +33,7 @@ struct effect {
 	uint64_t grace_ms;              /* KILL; 0: the holder's default */
 	uint64_t number;                /* REPORT */
 	uint64_t request;               /* REPLY */
-	bool ok;
+	bool ok;                        /* REPLY */
 	char *why, *hint;               /* REPLY; owned */
 };
 

@@ -145,10 +145,8 @@ void turn_finish(struct turn *turn, struct attempt *attempt)
 void turn_released(struct turn *turn, struct attempt *attempt, bool removed)
 {
 	Maestro__JournalReleased released = MAESTRO__JOURNAL_RELEASED__INIT;
-	struct effect *effect = turn_effect(turn, EFFECT_CLEAN, attempt);
 
-	if (effect)
-		effect->ok = attempt->release.remove_worktree;
+	turn_effect(turn, EFFECT_CLEAN, attempt);
 	turn_reply(turn, attempt, attempt->release.request, NULL, NULL);
 	attempt->release.wanted = false;
 	released.has_worktree_removed = true;

@@ -30,6 +30,8 @@ static const struct option_spec specs[] = {
 		.help = "host keys to trust (default: known_hosts in the worker's state directory, else ~/.ssh/known_hosts)" },
 	{ .name = "git-jobs", .type = OPTION_NUMBER, .offset = AT(git_jobs), .arg = "N", .initial = "4", .min = 1,
 		.max = 64, .in_file = true, .help = "repository jobs at a time" },
+	{ .name = "keep-output", .type = OPTION_DURATION, .offset = AT(keep_output_ms), .arg = "TIME", .initial = "7d",
+		.in_file = true, .help = "how long the output of a session is kept after its task was merged or removed" },
 	{ .name = "log-level", .type = OPTION_STRING, .offset = AT(log_level), .arg = "LEVEL", .initial = "info",
 		.in_file = true, .help = "error, warning, info or debug" },
 	{ .name = "system", .type = OPTION_FLAG, .offset = AT(system),

@@ -17,6 +17,7 @@ struct config {
 	bool may_merge;
 	char *ssh_key, *merge_key, *known_hosts; /* NULL: STATE/workers/NAME/ssh_key … if it is there */
 	uint64_t git_jobs;      /* at a time */
+	uint64_t keep_output_ms;
 	uint64_t ready_fd;      /* 0: none */
 	bool accept_epoch;
 	char *log_level;

@@ -76,7 +76,7 @@ static void do_reply(struct service *service, const struct effect *effect)
 
 static void do_clean(struct service *service, const struct effect *effect)
 {
-	session_clean(service, effect->task, effect->attempt, effect->ok);
+	session_clean(service, effect->task, effect->attempt);
 }
 
 static void (*const actions[])(struct service *service, const struct effect *effect) = {

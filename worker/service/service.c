@@ -155,6 +155,7 @@ static void recover(struct service *service)
 	effects_init(&none);
 	service_execute(service, &none);
 	recover_sessions(service);
+	session_prune(service);
 }
 
 int service_new(struct service **ret_service, struct config *config, sd_event *event, struct log *log, struct error *error)

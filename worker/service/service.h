@@ -190,7 +190,9 @@ void session_free(struct session *session);
 int session_connect(struct session *session);
 void session_kill(struct service *service, uint64_t task, uint32_t attempt, uint64_t grace_ms);
 void session_forget(struct service *service, uint64_t task, uint32_t attempt);
-void session_clean(struct service *service, uint64_t task, uint32_t attempt, bool whole);
+/* It is released: all of it goes but its output, which session_prune takes when it is old. */
+void session_clean(struct service *service, uint64_t task, uint32_t attempt);
+void session_prune(struct service *service);
 /* A report of a status from somewhere. */
 void session_status(struct session *session, const Maestro__AgentStatus *status);
 char *session_dir(const struct service *service, uint64_t task, uint32_t attempt);

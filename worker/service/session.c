@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include "proto/base/clock.h"
 #include "proto/base/io.h"
 #include "proto/wire/message.h"
@@ -248,18 +249,25 @@ void session_forget(struct service *service, uint64_t task, uint32_t attempt)
 		holder_send_forget(session->holder);
 }
 
-static void remove_all_but_transcript(const char *dir)
+/* What tells later how it went: its output, and that it was here. */
+static bool is_kept(const char *name)
+{
+	static const char *const kept[] = { ".", "..", "transcript.zst", "exit", "holder" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(kept); i++)
+		if (!strcmp(name, kept[i]))
+			return true;
+	return false;
+}
+
+static void remove_all_but_output(const char *dir)
 {
 	DIR *stream = opendir(dir);
 	struct dirent *entry;
 
 	while (stream && (entry = readdir(stream))) {
-		_cleanup_free_ char *path = NULL;
+		_cleanup_free_ char *path = is_kept(entry->d_name) ? NULL : io_join(dir, entry->d_name);
 
-		if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, "..") || !strcmp(entry->d_name, "transcript.zst") ||
-			!strcmp(entry->d_name, "exit") || !strcmp(entry->d_name, "holder"))
-			continue;
-		path = io_join(dir, entry->d_name);
 		if (path)
 			io_remove_tree(path);
 	}
@@ -267,18 +275,41 @@ static void remove_all_but_transcript(const char *dir)
 		closedir(stream);
 }
 
-void session_clean(struct service *service, uint64_t task, uint32_t attempt, bool whole)
+static void prune_one(struct service *service, const char *name, int64_t now_s)
+{
+	_cleanup_free_ char *dir = service_path(service, "sessions/%s", name);
+	unsigned long long task;
+	unsigned int attempt;
+	struct stat status;
+
+	if (!dir || sscanf(name, "%llu.%u", &task, &attempt) != 2 || attempts_find(service->core, task, attempt))
+		return;
+	if (stat(dir, &status) == 0 && (now_s - status.st_mtime) * 1000 > (int64_t)service->config->keep_output_ms)
+		io_remove_tree(dir);
+}
+
+void session_prune(struct service *service)
+{
+	_cleanup_free_ char *dir = service_path(service, "sessions");
+	DIR *stream = dir ? opendir(dir) : NULL;
+	int64_t now_s = clock_wall_ms() / 1000;
+	struct dirent *entry;
+
+	while (stream && (entry = readdir(stream)))
+		prune_one(service, entry->d_name, now_s);
+	if (stream)
+		closedir(stream);
+}
+
+void session_clean(struct service *service, uint64_t task, uint32_t attempt)
 {
 	_cleanup_free_ char *dir = session_dir(service, task, attempt);
 	_cleanup_free_ char *worktrees = service_path(service, "worktrees/%" PRIu64 ".%u", task, attempt);
 
 	session_free(session_find(service, task, attempt));
-	if (!dir || !worktrees)
-		return;
-	if (whole) {
-		io_remove_tree(dir);
+	if (dir)
+		remove_all_but_output(dir);
+	if (worktrees)
 		rmdir(worktrees); /* only if the worktree in it is gone */
-	} else {
-		remove_all_but_transcript(dir);
-	}
+	session_prune(service);
 }

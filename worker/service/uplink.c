@@ -218,8 +218,6 @@ static void take_release(struct service *service, const Maestro__Envelope *envel
 
 	event.release.remove_worktree = release->has_remove_worktree && release->remove_worktree;
 	event.release.force = release->has_force && release->force;
-	if (!attempts_find(service->core, release->task, release->attempt) && event.release.remove_worktree)
-		session_clean(service, release->task, release->attempt, true);
 	service_event(service, &event);
 }
 
