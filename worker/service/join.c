@@ -349,8 +349,8 @@ static int join_all(struct join *join, int argc, char **argv)
 
 static void join_deinit(struct join *join)
 {
-	link_dialer_free(join->dialer);
-	link_free(join->link);
+	link_dialer_free_p(&join->dialer);
+	link_free_p(&join->link);
 	sd_event_unref(join->event);
 	option_values_deinit(&table, &join->options);
 	id_wipe(&join->token, sizeof(join->token));

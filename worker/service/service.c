@@ -202,12 +202,12 @@ void service_free(struct service *service)
 	if (!service)
 		return;
 	service->peer = NULL; /* nothing is sent any more */
-	link_dialer_free(service->dialer);
+	link_dialer_free_p(&service->dialer);
 	while ((session = list_first(&service->sessions, struct session, link)))
 		session_free(session);
 	jobs_free(service->jobs);
-	endpoint_free(service->endpoint);
-	link_free(service->link);
+	endpoint_free_p(&service->endpoint);
+	link_free_p(&service->link);
 	uplink_forget_asks(service);
 	sd_event_source_disable_unref(service->retry);
 	sd_event_source_disable_unref(service->deadline);
@@ -217,7 +217,7 @@ void service_free(struct service *service)
 	effects_deinit(&service->written);
 	journal_free(service->journal);
 	attempts_free(service->core);
-	adapter_set_free(service->adapters);
+	adapter_set_free_p(&service->adapters);
 	key_wipe(&service->key);
 	free(service->endpoint_path);
 	free(service->programs[0]);

@@ -67,7 +67,7 @@ void session_free(struct session *session)
 	if (session->service->endpoint)
 		endpoint_revoke(session->service->endpoint, session->task, session->attempt);
 	holder_spawn_free(session->spawn);
-	holder_free(session->holder);
+	holder_free_p(&session->holder);
 	sd_event_source_disable_unref(session->quiet);
 	for (size_t i = 0; i < ARRAY_SIZE(session->series); i++)
 		series_deinit(&session->series[i]);
