@@ -27,7 +27,7 @@ struct events {
 	struct client_listener listener;
 	bool follow, done;
 	uint64_t since; /* the next number that is wanted, 0: only new ones */
-	json_t *array;  /* without -f */
+	size_t printed; /* of the array without -f */
 	int r;
 	struct error *error;
 };
@@ -46,6 +46,23 @@ static void print_event(const struct cli *cli, const Maestro__Event *event)
 		actor && *actor ? " by " : "", actor ? actor : "", text && *text ? ": " : "", text ? text : "");
 }
 
+/* Without -f they are one array, with a line each too: there may be many. */
+static void print_one(struct events *events, const Maestro__Event *event)
+{
+	json_t *json;
+
+	if (!events->cli->json) {
+		print_event(events->cli, event);
+		return;
+	}
+	if (!events->follow)
+		fputs(events->printed++ ? ",\n" : "[\n", stdout);
+	json = json_of_event(event);
+	if (!json || json_dumpf(json, stdout, JSON_COMPACT) || (events->follow && putchar('\n') == EOF))
+		events->r = CLIENT_E_FAILED;
+	json_decref(json);
+}
+
 static void on_message(struct client_listener *listener, const Maestro__Envelope *envelope)
 {
 	struct events *events = container_of(listener, struct events, listener);
@@ -57,12 +74,7 @@ static void on_message(struct client_listener *listener, const Maestro__Envelope
 		if (batch->events[i]->seq < events->since)
 			continue;
 		events->since = batch->events[i]->seq + 1;
-		if (!events->cli->json)
-			print_event(events->cli, batch->events[i]);
-		else if (events->follow)
-			cli_print_line(json_of_event(batch->events[i]));
-		else
-			json_array_append_new(events->array, json_of_event(batch->events[i]));
+		print_one(events, batch->events[i]);
 	}
 	if (events->follow && fflush(stdout)) {
 		events->done = true; /* whoever read is gone */
@@ -139,14 +151,12 @@ static int run(struct cli *cli, const void *v, int count, char **operands, struc
 	r = cli_connect(cli, error);
 	if (r)
 		return r;
-	events.array = json_array();
 	client_listen(cli->client, &events.listener, &listener_ops);
 	ask(&events);
 	r = run_events(&events, error);
 	client_unlisten(&events.listener);
 	if (!r && cli->json && !values->follow)
-		r = cli_print_json(json_incref(events.array));
-	json_decref(events.array);
+		puts(events.printed ? "\n]" : "[]");
 	return r;
 }
 

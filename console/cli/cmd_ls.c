@@ -47,9 +47,9 @@ static enum colour colour_of_status(const Maestro__AgentStatus *status)
 static char *says(const Maestro__Task *task)
 {
 	_cleanup_(buf_deinit) struct buf out = BUF_NULL;
-	bool over = task_state_over(task->state);
+	bool live = task->session == MAESTRO__SESSION_STATE__SESSION_LIVE;
 
-	if (over || !task->status) {
+	if (!live || !task->status) {
 		if (task->has_waiting_for && task->state == MAESTRO__TASK_STATE__TASK_QUEUED)
 			return bytes_dup(&task->waiting_for);
 		return task->has_reason ? bytes_dup(&task->reason) : strdup("");

@@ -230,18 +230,28 @@ static int run_all(struct cli *cli, struct global *global, int argc, char **argv
 	return run_words(cli, count, words, error);
 }
 
+/* Foreign words may be among it. Lines after the first are indented, so that none looks like one of ours. */
+static void put_lines(struct buf *out, const char *text)
+{
+	for (bool first = true; *text; first = false) {
+		size_t len = strcspn(text, "\n");
+
+		if (!first && len && *text != ' ')
+			buf_append_str(out, "    ");
+		str_clean(out, text, len);
+		buf_append_byte(out, '\n');
+		text += len + (text[len] == '\n');
+	}
+}
+
 static void print_error(const struct cli *cli, const struct error *error, int r)
 {
 	_cleanup_(buf_deinit) struct buf out = BUF_NULL;
-	const char *why = error_text(error, r);
 
 	buf_append_str(&out, "maestro: ");
-	str_clean(&out, why, strlen(why));
-	buf_append_byte(&out, '\n');
-	if (error->hint) {
-		str_clean(&out, error->hint, strlen(error->hint));
-		buf_append_byte(&out, '\n');
-	}
+	put_lines(&out, error_text(error, r));
+	if (error->hint)
+		put_lines(&out, error->hint);
 	fflush(stdout);
 	fputs(buf_text(&out), stderr);
 }

@@ -44,6 +44,7 @@ git init -q -b main empty
 refuses "up in an empty repository says what to do" 1 'commit' sh -c 'cd empty && maestro up --no-console'
 git -C repo checkout -q --detach
 mkdir -p sub && check "up outside of a repository works" sh -c 'cd sub && maestro up --no-console'
+maestro reject 2 > reject.log # a project with tasks under way is not forgotten
 out=$(cd repo && maestro project rm repo && maestro up --no-console 2>&1)
 like "up in a detached repository works or says what to do" 'base|branch' "$out"
 maestro token create --role worker > token
