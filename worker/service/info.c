@@ -47,6 +47,22 @@ static size_t fill_labels(const struct service *service, Maestro__Label *labels,
 
 #define AGENTS_MAX 64u
 
+static bool offered(const struct service *service, const struct adapter *adapter)
+{
+	return allowed(&service->config->agents, adapter_name(adapter)) && !adapter_detect(adapter, NULL, NULL, NULL);
+}
+
+/* One bit each: whether a CLI was installed or removed since. */
+static uint64_t agents_found(const struct service *service)
+{
+	uint64_t bits = 0;
+
+	for (size_t i = 0; i < adapter_count(service->adapters) && i < AGENTS_MAX; i++)
+		if (offered(service, adapter_at(service->adapters, i)))
+			bits |= 1ull << i;
+	return bits;
+}
+
 static size_t fill_agents(const struct service *service, Maestro__AgentProgram *agents, Maestro__AgentProgram **pointers)
 {
 	size_t count = 0;
@@ -54,7 +70,7 @@ static size_t fill_agents(const struct service *service, Maestro__AgentProgram *
 	for (size_t i = 0; i < adapter_count(service->adapters) && count < AGENTS_MAX; i++) {
 		const struct adapter *adapter = adapter_at(service->adapters, i);
 
-		if (!allowed(&service->config->agents, adapter_name(adapter)) || adapter_detect(adapter, NULL, NULL, NULL))
+		if (!offered(service, adapter))
 			continue;
 		maestro__agent_program__init(&agents[count]);
 		agents[count].name = (char *)(uintptr_t)adapter_name(adapter);
@@ -72,6 +88,7 @@ void info_send(struct service *service)
 	Maestro__Envelope envelope = MAESTRO__ENVELOPE__INIT;
 	struct host_load load;
 
+	service->agents_found = agents_found(service);
 	host_load(service->config->state, &load);
 	info.has_slots = info.has_may_merge = info.has_load_percent = true;
 	info.has_memory_free_bytes = info.has_disk_free_bytes = true;
@@ -101,6 +118,8 @@ void info_heartbeat(struct service *service)
 	Maestro__Envelope envelope = MAESTRO__ENVELOPE__INIT;
 	struct host_load load;
 
+	if (agents_found(service) != service->agents_found)
+		info_send(service);
 	host_load(service->config->state, &load);
 	heartbeat.has_load_percent = heartbeat.has_memory_free_bytes = heartbeat.has_disk_free_bytes = true;
 	heartbeat.load_percent = load.load_percent;

@@ -231,11 +231,24 @@ static void started(struct session *session)
 	holder_exit_deinit(&exit);
 }
 
+/* Before a session is called failed it must be certain that it never starts: a holder that is only late finds our
+ * tombstone. If there is a holder already, of this life of the worker or an earlier one, it is as good as a new one. */
+static bool holder_was_first(struct session *session)
+{
+	const struct attempt *attempt = attempts_find(session->service->core, session->task, session->attempt);
+	struct holder_id other;
+
+	if (!attempt ||
+		holder_state_plant_tombstone(session->dir, session->task, session->attempt, attempt->run_id) != STATE_E_EXISTS)
+		return false;
+	return holder_state_read(session->dir, &other) == 0 && holder_verify(&other) == 0 &&
+	       !memcmp(other.run_id, attempt->run_id, ATTEMPT_RUN_ID_BYTES);
+}
+
 static void on_spawned(void *userdata, int r, const struct holder_id *id, const char *why)
 {
 	struct session *session = userdata;
 	struct service *service = session->service;
-	struct holder_id other;
 
 	holder_spawn_free(take(session->spawn));
 	if (r == 0) {
@@ -244,8 +257,7 @@ static void on_spawned(void *userdata, int r, const struct holder_id *id, const 
 		started(session);
 		return;
 	}
-	/* Somebody was first: a holder of an earlier life of this worker is as good as a new one. */
-	if (r == HOLDER_E_EXISTS && holder_state_read(session->dir, &other) == 0 && holder_verify(&other) == 0) {
+	if (holder_was_first(session)) {
 		started(session);
 		return;
 	}

@@ -107,12 +107,13 @@ static int run(struct config *config, struct error *error)
 	r = take_lock(config, &lock, error);
 	if (!r)
 		r = make_loop(&event);
-	if (!r)
-		r = service_new(&service, config, event, &log, error);
 	if (r)
 		return r;
 	if (config->ready_fd)
 		fcntl((int)config->ready_fd, F_SETFD, FD_CLOEXEC);
+	r = service_new(&service, config, event, &log, error);
+	if (r)
+		return r;
 	log_info(&log, "worker %s runs", config->name);
 	r = sd_event_loop(event);
 	log_info(&log, "worker %s ends; its sessions live on", config->name);

@@ -64,6 +64,8 @@ struct session {
 	struct job *job;      /* of the attempt's work */
 	enum work job_work;
 	bool exited;          /* the holder told the exit */
+	bool kill_wanted;
+	uint64_t kill_grace_ms;
 	bool interactive;
 	struct status status;
 	int port_fd;
@@ -127,7 +129,7 @@ struct service {
 	struct list asks;       /* struct ask */
 	struct list streams;    /* struct stream */
 	sd_event_source *pace;  /* the next due tile */
-	struct log_limit refusals;
+	uint64_t agents_found;  /* bits, as told last */
 };
 
 /* --- service.c --- */

@@ -223,17 +223,25 @@ static const struct holder_ops holder_ops = {
 
 int session_connect(struct session *session)
 {
-	return holder_connect(session->service->event, session->dir, &holder_ops, session, &session->holder);
+	int r = holder_connect(session->service->event, session->dir, &holder_ops, session, &session->holder);
+
+	if (!r && session->kill_wanted)
+		holder_send_kill(session->holder, session->kill_grace_ms);
+	return r;
 }
 
 /* --- what the core wants done with it --- */
 
 void session_kill(struct service *service, uint64_t task, uint32_t attempt, uint64_t grace_ms)
 {
-	struct session *session = session_find(service, task, attempt);
+	struct session *session = session_get(service, task, attempt);
 
-	if (session && session->holder)
-		holder_send_kill(session->holder, grace_ms ? grace_ms : UINT64_MAX);
+	if (!session)
+		return;
+	session->kill_wanted = true; /* told again to a holder that is connected to later */
+	session->kill_grace_ms = grace_ms ? grace_ms : UINT64_MAX;
+	if (session->holder)
+		holder_send_kill(session->holder, session->kill_grace_ms);
 }
 
 void session_forget(struct service *service, uint64_t task, uint32_t attempt)
