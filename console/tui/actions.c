@@ -84,6 +84,7 @@ void action_merge(struct ui *ui, uint64_t task, const char *commit)
 	merge.task = task;
 	merge.method = MAESTRO__MERGE_METHOD__MERGE_FF_ONLY;
 	merge.commit = (char *)commit;
+	merge.author = (Maestro__GitAuthor *)ui->config.author;
 	request.body_case = MAESTRO__ENVELOPE__BODY_MERGE_TASK;
 	request.merge_task = &merge;
 	snprintf(done, sizeof(done), "task %" PRIu64 " is merged", task);

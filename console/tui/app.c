@@ -14,6 +14,7 @@ struct app {
 	sd_event_source *signals[4];
 	bool dirty, dirty_live;
 	uint64_t drawn_ms; /* when the last frame went out */
+	uint64_t typed_ms; /* when keys went to a session last */
 	bool ready;
 };
 
@@ -61,6 +62,8 @@ static void on_redraw(bool all, void *userdata)
 {
 	struct app *app = userdata;
 	uint64_t since_ms = clock_boottime_ms() - app->drawn_ms;
+	/* What a session answers to a key is waited for by somebody. */
+	bool echo = clock_boottime_ms() - app->typed_ms < APP_ECHO_MS;
 	int on = SD_EVENT_OFF;
 
 	app->dirty |= all;
@@ -69,7 +72,7 @@ static void on_redraw(bool all, void *userdata)
 		return;
 	sd_event_source_get_enabled(app->frame, &on);
 	if (on == SD_EVENT_OFF)
-		arm(app->frame, since_ms < APP_FRAME_MS ? APP_FRAME_MS - since_ms : 1);
+		arm(app->frame, since_ms < APP_FRAME_MS && !echo ? APP_FRAME_MS - since_ms : 1);
 }
 
 static int on_tick(sd_event_source *source, uint64_t usec, void *userdata)
@@ -130,6 +133,7 @@ static int read_raw(struct app *app)
 
 	if (r < 0 || !len)
 		return r;
+	app->typed_ms = clock_boottime_ms();
 	taken = ui_raw(&app->ui, data, len);
 	for (; taken < len && !ui_wants_raw(&app->ui); taken++)
 		ui_key(&app->ui, (unsigned char)data[taken]);
@@ -211,7 +215,7 @@ int app_new(struct app **ret_app, const struct app_config *config)
 		r = model_new(&app->model, config->client, &model_ops, app);
 	if (r)
 		return error_fold(r);
-	ui_config = (struct ui_config){ .client = config->client, .model = app->model, .where = config->where,
+	ui_config = (struct ui_config){ .client = config->client, .model = app->model, .where = config->where, .author = config->author,
 		.clock = config->clock, .colour = config->colour, .redraw = on_redraw, .userdata = app };
 	r = ui_init(&app->ui, &ui_config);
 	if (r)

@@ -13,6 +13,7 @@ struct app_config {
 	struct client *client; /* outlives the app */
 	int in_fd;             /* the terminal, opened with term_open */
 	const char *where;     /* the coordinator in a few words */
+	const Maestro__GitAuthor *author; /* of commits; NULL: not known; borrowed */
 	const struct ui_clock *clock;
 	bool colour;
 	/* After everything that was to be drawn was drawn. NULL: nobody wants to know. */
@@ -21,6 +22,7 @@ struct app_config {
 };
 
 #define APP_FRAME_MS 33u
+#define APP_ECHO_MS 150u /* after a key into a session its screen is drawn as it comes */
 
 /* Signals SIGWINCH, SIGTERM, SIGINT and SIGHUP must be blocked. */
 int app_new(struct app **ret_app, const struct app_config *config);

@@ -120,6 +120,17 @@ static void set_modes(void)
 		send(paste_on);
 }
 
+/* newterm() loses memory when it fails: ask first. */
+static bool known(const char *type, int fd)
+{
+	int why;
+
+	if (!type || !*type || setupterm(type, fd, &why) != OK)
+		return false;
+	del_curterm(cur_term);
+	return true;
+}
+
 int term_open(const struct term_config *config, struct error *error)
 {
 	const char *type = config->type ? config->type : getenv("TERM");
@@ -134,7 +145,7 @@ int term_open(const struct term_config *config, struct error *error)
 		return TERM_E_UNKNOWN;
 	}
 	term.have_before = tcgetattr(term.in_fd, &term.before) == 0;
-	term.screen = newterm(type, config->out, config->in);
+	term.screen = known(type, term.out_fd) ? newterm(type, config->out, config->in) : NULL;
 	if (!term.screen) {
 		error_set(error, TERM_E_UNKNOWN, "this terminal (TERM=%s) is not known", type && *type ? type : "");
 		error_hint(error, "set TERM to what it is, for example xterm-256color");

@@ -34,6 +34,7 @@ struct ui_config {
 	struct client *client;
 	struct model *model;
 	const char *where;           /* the coordinator, for the top line; borrowed */
+	const Maestro__GitAuthor *author; /* whose commits these are; NULL: not known; borrowed */
 	const struct ui_clock *clock;
 	bool colour;
 	/* Something has to be drawn: all, or only what streams changed. Called from anywhere. */

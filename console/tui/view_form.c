@@ -171,6 +171,7 @@ static void submit(struct form *form)
 	body.has_title = ui->form_fields[0].text.len > 0;
 	body.title = bytes_of(buf_text(&ui->form_fields[0].text));
 	body.prompt = bytes_of(buf_text(&ui->form_fields[1].text));
+	body.author = (Maestro__GitAuthor *)ui->config.author;
 	request.body_case = MAESTRO__ENVELOPE__BODY_SUBMIT;
 	request.submit = &body;
 	r = client_request(ui->client, &request, CLIENT_DEADLINE_MS, on_submitted, form, &form->request, &error);
