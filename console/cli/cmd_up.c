@@ -299,6 +299,17 @@ static int take_repository(struct up *up, struct error *error)
 	return r;
 }
 
+/* What was started here is not what `maestro ls` asks when the environment or client.conf names another one. */
+static void warn_of_another(const struct up *up)
+{
+	_cleanup_(profile_deinit) struct profile profile = PROFILE_NULL;
+	int r = profile_load(&up->cli->paths, up->cli->coordinator, NULL, &profile, NULL);
+
+	if (r || strcmp(profile.address, up->local.url) != 0)
+		say(up, "\nMAESTRO_COORDINATOR or client.conf names another coordinator; this one is reached with\n"
+			"  --coordinator %s", up->local.url);
+}
+
 static int finish(struct up *up)
 {
 	_cleanup_free_ char *console = NULL;
@@ -309,6 +320,7 @@ static int finish(struct up *up)
 			(int)up->local.coordinator.pid, "started", (int)up->started_coordinator, "workers", up->workers,
 			"project", up->project ? up->project : json_null()));
 	puts("\nAgents run with the rights of this user: what you may do, they can do (isolation: none).");
+	warn_of_another(up);
 	puts("Next:  maestro run \"what to do\"    maestro-console    maestro ls    maestro down");
 	if (open && install_bin("maestro-console", &console, NULL) == 0) {
 		fflush(stdout);
