@@ -44,7 +44,7 @@ static int put(char **environment, const char *entry)
 	return 0;
 }
 
-static int put_passed(char **environment, char *const *from)
+static int put_passed(char **environment, const char *const *from)
 {
 	int r = put(environment, DEFAULT_PATH);
 
@@ -57,7 +57,7 @@ static int put_passed(char **environment, char *const *from)
 
 DEFINE_CLEANUP(char **, environment_free)
 
-int environment_make(char *const *from, const char *const *additions, size_t count, char ***ret_environment)
+int environment_make(const char *const *from, const char *const *additions, size_t count, char ***ret_environment)
 {
 	_cleanup_(environment_free_p) char **environment = NULL;
 	int r;

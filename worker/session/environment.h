@@ -9,5 +9,5 @@
 
 /* `from`: the environment to pick from. `additions`: "KEY=VALUE", `count` of them; a later one wins, over ours too.
  * Entries without a name are left out. Caller frees with environment_free. -ENOMEM. */
-int environment_make(char *const *from, const char *const *additions, size_t count, char ***ret_environment);
+int environment_make(const char *const *from, const char *const *additions, size_t count, char ***ret_environment);
 void environment_free(char **environment);

@@ -67,7 +67,7 @@ static int take_spec(struct session *session)
 	session->dir = bytes_dup(&spec->session_dir);
 	session->cwd = bytes_dup(&spec->cwd);
 	session->argv = strings_of(spec->argv, spec->n_argv);
-	r = additions ? environment_make(environ, (const char *const *)additions, spec->n_env, &session->env) : -ENOMEM;
+	r = additions ? environment_make((const char *const *)environ, (const char *const *)additions, spec->n_env, &session->env) : -ENOMEM;
 	environment_free(additions);
 	if (r || !session->dir || !session->cwd || !session->argv)
 		return -ENOMEM;

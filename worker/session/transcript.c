@@ -110,19 +110,25 @@ static void begin_gap(struct transcript *transcript, uint64_t offset, int64_t wa
 	(void)write_gap(transcript, 0, wall_ms); /* if it fails the end of the session tries again */
 }
 
+/* With a checksum, so that a damaged chunk is told as a gap rather than as output. */
 static int compress(const struct buf *raw, struct buf *frame)
 {
+	ZSTD_CCtx *context = ZSTD_createCCtx();
 	size_t n;
 	int r;
 
-	r = buf_reserve(frame, ZSTD_compressBound(raw->len));
-	if (r)
-		return r;
-	n = ZSTD_compress(frame->data, frame->size, raw->data, raw->len, COMPRESSION_LEVEL);
-	if (ZSTD_isError(n))
-		return -ENOMEM;
-	frame->len = n;
-	return 0;
+	r = context ? buf_reserve(frame, ZSTD_compressBound(raw->len)) : -ENOMEM;
+	if (!r) {
+		(void)ZSTD_CCtx_setParameter(context, ZSTD_c_compressionLevel, COMPRESSION_LEVEL);
+		(void)ZSTD_CCtx_setParameter(context, ZSTD_c_checksumFlag, 1);
+		n = ZSTD_compress2(context, frame->data, frame->size, raw->data, raw->len);
+		if (ZSTD_isError(n))
+			r = -ENOMEM;
+		else
+			frame->len = n;
+	}
+	ZSTD_freeCCtx(context);
+	return r;
 }
 
 void transcript_flush(struct transcript *transcript)
