@@ -56,7 +56,8 @@ enum core_event_type {
 	CORE_EVENT_PROJECT_REMOVE,      /* name */
 	CORE_EVENT_WORKER_ACT,          /* worker_act */
 	CORE_EVENT_QUEUE,               /* flag: paused */
-	CORE_EVENT_WORKER_CONNECTED,    /* worker, text: boot id, name: its software */
+	CORE_EVENT_WORKER_CONNECTED,    /* worker, text: boot id, name: its software. Before it, commit and send what is
+	                                 * held: a Start for its old connection must not reach the new one before READY */
 	CORE_EVENT_WORKER_DISCONNECTED, /* worker */
 	CORE_EVENT_WORKER_MESSAGE,      /* worker, envelope: any of the worker's conversation but streams and answers */
 	CORE_EVENT_ANSWERED,            /* task, attempt, envelope: the answer to a CORE_EFFECT_ASK, NULL: none came */

@@ -114,6 +114,7 @@ static void welcome_worker(struct conn *conn, const struct link_identity *identi
 		worker_left(old, "it came again");
 		link_peer_close(old->peer, "this worker came again", 0);
 	}
+	executor_flush(conn->service->executor); /* words for the old connection must not reach the new one */
 	conn->name = strdup(identity->name);
 	if (!conn->name) {
 		link_peer_close(conn->peer, "out of memory", 0);

@@ -548,6 +548,7 @@ static void worker_connect(struct sim *sim, struct sim_worker *worker)
 
 	if (worker->connected)
 		return;
+	commit(sim, true); /* the executor's rule: words for the old connection must not reach the new one */
 	note(sim, "%s connects", worker->name);
 	worker->connected = true;
 	handle(sim, &event);
