@@ -95,7 +95,7 @@ int process_capture(const char *const *argv, char **ret_output, int *ret_status)
 {
 	_cleanup_(buf_deinit) struct buf out = BUF_NULL, err = BUF_NULL;
 	int outs[2] = { -1, -1 }, errs[2] = { -1, -1 }, r;
-	pid_t pid;
+	pid_t pid = -1;
 
 	if (pipe2(outs, O_CLOEXEC) < 0)
 		return -errno;
@@ -209,7 +209,7 @@ int process_start(const struct process_start *start, pid_t *ret_pid, char **ret_
 	_cleanup_close_ int log_fd = open_log(start->log_path);
 	_cleanup_free_ char *tail = NULL;
 	int pipe_fd[2], r;
-	pid_t pid;
+	pid_t pid = -1;
 
 	if (log_fd < 0)
 		return error_set(error, -errno, "%s: %m", start->log_path);
@@ -239,7 +239,7 @@ int process_feed(const char *const *argv, const void *input, size_t len, const c
 {
 	_cleanup_close_ int log_fd = open_log(log_path);
 	int pipe_fd[2], r;
-	pid_t pid;
+	pid_t pid = -1;
 
 	if (log_fd < 0 || pipe2(pipe_fd, O_CLOEXEC) < 0)
 		return -errno;
