@@ -154,6 +154,8 @@ int uplink_send(struct service *service, enum channel channel, Maestro__Envelope
 /* Sends WorkerReady once the verdicts are durable. */
 void uplink_try_ready(struct service *service);
 void uplink_forget_asks(struct service *service);
+/* Which attempt this is the answer to the push request of. False: none (any more). */
+bool uplink_take_ask(struct service *service, const Maestro__Envelope *answer, uint64_t *ret_task, uint32_t *ret_attempt);
 void uplink_report(struct service *service, uint64_t number);
 void uplink_ask(struct service *service, uint64_t task, uint32_t attempt);
 void uplink_status(struct service *service, uint64_t task, uint32_t attempt);
@@ -163,6 +165,9 @@ void uplink_failure(struct service *service, uint64_t request, uint64_t peer_num
 	const char *what, const char *why, const char *hint);
 void uplink_answer(struct service *service, enum channel channel, uint64_t request, uint64_t peer_number,
 	Maestro__Envelope *envelope);
+
+/* --- inbox.c --- */
+void inbox_message(struct link_peer *peer, enum channel channel, const Maestro__Envelope *envelope, void *userdata);
 
 /* --- asking.c: the coordinator's questions about repositories; info.c: what this worker is --- */
 void asking_git(struct service *service, uint64_t request, const Maestro__GitAsk *ask);
