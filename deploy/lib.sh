@@ -1,6 +1,6 @@
 # Shared by the scripts of this folder; sourced, not run. bash.
 
-say() { printf '%s\n' "$*"; }
+say() { printf '%s\n' "$@"; }
 die() {
 	printf '%s: %s\n' "${0##*/}" "$1" >&2
 	[ $# -gt 1 ] && printf '%s\n' "$2" >&2
