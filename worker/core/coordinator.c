@@ -21,7 +21,7 @@ static void want_end(struct turn *turn, struct attempt *attempt, bool stale)
 	turn_advance(turn, attempt);
 }
 
-void handle_stop(struct turn *turn, struct attempt *attempt, const struct event *event)
+void attempt_handle_stop(struct turn *turn, struct attempt *attempt, const struct event *event)
 {
 	turn_reply(turn, attempt, event->request, NULL, NULL);
 	if (attempt->state == ATTEMPT_OVER || attempt->stop)
@@ -31,7 +31,7 @@ void handle_stop(struct turn *turn, struct attempt *attempt, const struct event 
 	want_end(turn, attempt, false);
 }
 
-void handle_publish(struct turn *turn, struct attempt *attempt, const struct event *event)
+void attempt_handle_publish(struct turn *turn, struct attempt *attempt, const struct event *event)
 {
 	const char *why = NULL;
 
@@ -48,7 +48,7 @@ void handle_publish(struct turn *turn, struct attempt *attempt, const struct eve
 	turn_advance(turn, attempt);
 }
 
-void handle_release(struct turn *turn, struct attempt *attempt, const struct event *event)
+void attempt_handle_release(struct turn *turn, struct attempt *attempt, const struct event *event)
 {
 	attempt->release.wanted = true;
 	attempt->release.remove_worktree = event->release.remove_worktree;
@@ -74,7 +74,7 @@ static void take_lost(struct turn *turn, struct attempt *attempt)
 	turn_advance(turn, attempt);
 }
 
-void handle_verdict(struct turn *turn, struct attempt *attempt, const struct event *event)
+void attempt_handle_verdict(struct turn *turn, struct attempt *attempt, const struct event *event)
 {
 	if (memcmp(event->verdict.run_id, attempt->run_id, ATTEMPT_RUN_ID_BYTES))
 		return;
@@ -96,7 +96,7 @@ void handle_verdict(struct turn *turn, struct attempt *attempt, const struct eve
 	}
 }
 
-void handle_ack(struct turn *turn, struct attempt *attempt, const struct event *event)
+void attempt_handle_ack(struct turn *turn, struct attempt *attempt, const struct event *event)
 {
 	Maestro__JournalAck ack = MAESTRO__JOURNAL_ACK__INIT;
 
@@ -106,7 +106,7 @@ void handle_ack(struct turn *turn, struct attempt *attempt, const struct event *
 	turn_put(turn, NULL, RECORD(ACK, ack = &ack));
 }
 
-void handle_ready(struct turn *turn, struct attempt *attempt, const struct event *event)
+void attempt_handle_ready(struct turn *turn, struct attempt *attempt, const struct event *event)
 {
 	struct report *report;
 	struct attempt *next;
@@ -129,17 +129,17 @@ void handle_ready(struct turn *turn, struct attempt *attempt, const struct event
 	}
 }
 
-void handle_disconnected(struct turn *turn, struct attempt *attempt, const struct event *event)
+void attempt_handle_disconnected(struct turn *turn, struct attempt *attempt, const struct event *event)
 {
 	turn->core->ready = false;
 }
 
-void handle_activity(struct turn *turn, struct attempt *attempt, const struct event *event)
+void attempt_handle_activity(struct turn *turn, struct attempt *attempt, const struct event *event)
 {
 	attempt->activity_ms = turn->now->boot_ms;
 }
 
-void handle_status(struct turn *turn, struct attempt *attempt, const struct event *event)
+void attempt_handle_status(struct turn *turn, struct attempt *attempt, const struct event *event)
 {
 	attempt->activity_ms = turn->now->boot_ms;
 	turn_effect(turn, EFFECT_STATUS, attempt);
@@ -200,7 +200,7 @@ static void tick_live(struct turn *turn, struct attempt *attempt)
 	turn_advance(turn, attempt);
 }
 
-void handle_tick(struct turn *turn, struct attempt *none, const struct event *event)
+void attempt_handle_tick(struct turn *turn, struct attempt *none, const struct event *event)
 {
 	struct attempt *attempt, *next;
 

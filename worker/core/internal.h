@@ -64,24 +64,24 @@ void turn_advance(struct turn *turn, struct attempt *attempt);
 
 /* --- handlers: start.c, session.c, publish.c, coordinator.c --- */
 typedef void (*handler_fn)(struct turn *turn, struct attempt *attempt, const struct event *event);
-void handle_start(struct turn *turn, struct attempt *attempt, const struct event *event);
-void handle_stop(struct turn *turn, struct attempt *attempt, const struct event *event);
-void handle_publish(struct turn *turn, struct attempt *attempt, const struct event *event);
-void handle_release(struct turn *turn, struct attempt *attempt, const struct event *event);
-void handle_verdict(struct turn *turn, struct attempt *attempt, const struct event *event);
-void handle_ack(struct turn *turn, struct attempt *attempt, const struct event *event);
-void handle_granted(struct turn *turn, struct attempt *attempt, const struct event *event);
-void handle_grant_refused(struct turn *turn, struct attempt *attempt, const struct event *event);
-void handle_ready(struct turn *turn, struct attempt *attempt, const struct event *event);
-void handle_disconnected(struct turn *turn, struct attempt *attempt, const struct event *event);
-void handle_holder_started(struct turn *turn, struct attempt *attempt, const struct event *event);
-void handle_holder_refused(struct turn *turn, struct attempt *attempt, const struct event *event);
-void handle_holder_ended(struct turn *turn, struct attempt *attempt, const struct event *event);
-void handle_activity(struct turn *turn, struct attempt *attempt, const struct event *event);
-void handle_status(struct turn *turn, struct attempt *attempt, const struct event *event);
-void handle_git_done(struct turn *turn, struct attempt *attempt, const struct event *event);
-void handle_found(struct turn *turn, struct attempt *attempt, const struct event *event);
-void handle_tick(struct turn *turn, struct attempt *attempt, const struct event *event);
+void attempt_handle_start(struct turn *turn, struct attempt *attempt, const struct event *event);
+void attempt_handle_stop(struct turn *turn, struct attempt *attempt, const struct event *event);
+void attempt_handle_publish(struct turn *turn, struct attempt *attempt, const struct event *event);
+void attempt_handle_release(struct turn *turn, struct attempt *attempt, const struct event *event);
+void attempt_handle_verdict(struct turn *turn, struct attempt *attempt, const struct event *event);
+void attempt_handle_ack(struct turn *turn, struct attempt *attempt, const struct event *event);
+void attempt_handle_granted(struct turn *turn, struct attempt *attempt, const struct event *event);
+void attempt_handle_grant_refused(struct turn *turn, struct attempt *attempt, const struct event *event);
+void attempt_handle_ready(struct turn *turn, struct attempt *attempt, const struct event *event);
+void attempt_handle_disconnected(struct turn *turn, struct attempt *attempt, const struct event *event);
+void attempt_handle_holder_started(struct turn *turn, struct attempt *attempt, const struct event *event);
+void attempt_handle_holder_refused(struct turn *turn, struct attempt *attempt, const struct event *event);
+void attempt_handle_holder_ended(struct turn *turn, struct attempt *attempt, const struct event *event);
+void attempt_handle_activity(struct turn *turn, struct attempt *attempt, const struct event *event);
+void attempt_handle_status(struct turn *turn, struct attempt *attempt, const struct event *event);
+void attempt_handle_git_done(struct turn *turn, struct attempt *attempt, const struct event *event);
+void attempt_handle_found(struct turn *turn, struct attempt *attempt, const struct event *event);
+void attempt_handle_tick(struct turn *turn, struct attempt *attempt, const struct event *event);
 /* Sends the push request of an attempt that waits for its grant. */
 void turn_ask(struct turn *turn, struct attempt *attempt);
 /* When this attempt wants a TICK, UINT64_MAX: never. */

@@ -50,7 +50,7 @@ void turn_ask(struct turn *turn, struct attempt *attempt)
 		turn_effect(turn, EFFECT_ASK, attempt);
 }
 
-void handle_granted(struct turn *turn, struct attempt *attempt, const struct event *event)
+void attempt_handle_granted(struct turn *turn, struct attempt *attempt, const struct event *event)
 {
 	Maestro__JournalGrant grant = MAESTRO__JOURNAL_GRANT__INIT;
 
@@ -69,7 +69,7 @@ void handle_granted(struct turn *turn, struct attempt *attempt, const struct eve
 	turn_work(turn, attempt, WORK_PUSH);
 }
 
-void handle_grant_refused(struct turn *turn, struct attempt *attempt, const struct event *event)
+void attempt_handle_grant_refused(struct turn *turn, struct attempt *attempt, const struct event *event)
 {
 	char reason[LIMIT_REASON_BYTES];
 
@@ -188,7 +188,7 @@ static void (*const done[WORK_COUNT])(struct turn *turn, struct attempt *attempt
 	[WORK_REMOVE] = remove_done,
 };
 
-void handle_git_done(struct turn *turn, struct attempt *attempt, const struct event *event)
+void attempt_handle_git_done(struct turn *turn, struct attempt *attempt, const struct event *event)
 {
 	enum work work = event->git.work;
 

@@ -34,7 +34,7 @@ static void answer_known(struct turn *turn, struct attempt *attempt, const Maest
 		turn_report(turn, attempt, attempt->phase, attempt->reason);
 }
 
-void handle_start(struct turn *turn, struct attempt *attempt, const struct event *event)
+void attempt_handle_start(struct turn *turn, struct attempt *attempt, const struct event *event)
 {
 	const Maestro__Start *start = event->start.message;
 	Maestro__JournalIntent intent = MAESTRO__JOURNAL_INTENT__INIT;
@@ -74,7 +74,7 @@ static void put_running(struct turn *turn, struct attempt *attempt)
 	turn_report(turn, attempt, MAESTRO__ATTEMPT_PHASE__PHASE_RUNNING, NULL);
 }
 
-void handle_holder_started(struct turn *turn, struct attempt *attempt, const struct event *event)
+void attempt_handle_holder_started(struct turn *turn, struct attempt *attempt, const struct event *event)
 {
 	if (attempt->state != ATTEMPT_PREPARING && attempt->state != ATTEMPT_STARTING)
 		return;
@@ -83,7 +83,7 @@ void handle_holder_started(struct turn *turn, struct attempt *attempt, const str
 	turn_advance(turn, attempt);
 }
 
-void handle_holder_refused(struct turn *turn, struct attempt *attempt, const struct event *event)
+void attempt_handle_holder_refused(struct turn *turn, struct attempt *attempt, const struct event *event)
 {
 	if (attempt->state != ATTEMPT_STARTING)
 		return;
@@ -108,7 +108,7 @@ static void put_exited(struct turn *turn, struct attempt *attempt, const struct 
 	turn_put(turn, attempt, RECORD(EXITED, exited = &exited));
 }
 
-void handle_holder_ended(struct turn *turn, struct attempt *attempt, const struct event *event)
+void attempt_handle_holder_ended(struct turn *turn, struct attempt *attempt, const struct event *event)
 {
 	turn_effect(turn, EFFECT_FORGET, attempt);
 	if (attempt->exited || attempt->state == ATTEMPT_OVER)
@@ -129,7 +129,7 @@ static void bury(struct turn *turn, struct attempt *attempt)
 	turn_advance(turn, attempt);
 }
 
-void handle_found(struct turn *turn, struct attempt *attempt, const struct event *event)
+void attempt_handle_found(struct turn *turn, struct attempt *attempt, const struct event *event)
 {
 	if (!attempt_needs_look(attempt))
 		return;
