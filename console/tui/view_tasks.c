@@ -149,7 +149,7 @@ static const char *text_status(struct ui *ui, const Maestro__Task *task, char te
 {
 	struct theme_state state;
 
-	if (!task->status || task_state_over(task_state(task)))
+	if (!task->status || !task_has_screen(task))
 		return "";
 	state = theme_agent_state(&ui->theme, task->status->state);
 	if (task->status->has_progress)
@@ -258,7 +258,7 @@ static void draw_table(struct tasks *tasks, struct area area)
 {
 	struct ui *ui = tasks->view.ui;
 
-	draw_head(ui, area);
+	draw_head(ui, (struct area){ area.y, area.x, 1, area.w - 1 });
 	tasks->rows = (struct area){ area.y + 1, area.x, area.h - 1, area.w };
 	scroll_fit(&tasks->scroll, tasks->count, (size_t)tasks->rows.h);
 	for (int i = 0; i < tasks->rows.h && tasks->scroll.top + (size_t)i < tasks->count; i++) {
