@@ -34,7 +34,7 @@ const char *task_title(const Maestro__Task *task, char text[TASK_TEXT_MAX])
 bool task_waits(const Maestro__Task *task)
 {
 	/* What was said last stays with a task; a session that is over waits for nobody. */
-	return task_has_screen(task) && task->status &&
+	return task_has_screen(task) && !task_state_over(task_state(task)) && task->status &&
 	       task->status->state == MAESTRO__AGENT_STATE__AGENT_NEEDS_INPUT;
 }
 
