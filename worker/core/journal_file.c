@@ -122,7 +122,7 @@ static int keep_copy(const char *path, const char *data, size_t len, char **ret_
 			copy = NULL;
 			return -ENOMEM;
 		}
-		r = io_create_file(copy, data, len, 0600);
+		r = access(copy, F_OK) == 0 ? -EEXIST : io_create_file(copy, data, len, 0600);
 	}
 	if (!r)
 		*ret_copy = take(copy);

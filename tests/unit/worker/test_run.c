@@ -24,6 +24,7 @@
 #define SECRET "open sesame, said the old man ..."
 
 static char **programs;
+static char *absolute[6];
 
 struct stage {
 	char dir[64], url[96], repo[96];
@@ -592,7 +593,10 @@ int main(int argc, char **argv)
 
 	if (argc != 6)
 		return 2;
-	programs = argv;
+	for (int i = 1; i < argc; i++)
+		if (io_absolute(argv[i], &absolute[i]))
+			return 2;
+	programs = absolute;
 	sigemptyset(&set);
 	sigaddset(&set, SIGCHLD);
 	sigprocmask(SIG_BLOCK, &set, NULL);
