@@ -7,7 +7,7 @@
 #include "worker/session/transcript.h"
 
 #define OUTPUT_MAX_BYTES (1024u * 1024)
-#define READINGS_MAX 64u
+#define LOGS_HINT "its output can still be read with: maestro logs TASK"
 
 static void reading_free(struct reading *reading)
 {
@@ -36,10 +36,37 @@ void reading_screenshot(struct session *session, const void *data, size_t len)
 
 	if (!reading)
 		return;
+	if (reading->ours) {
+		reading_free(reading);
+		quiet_screen(session, data, len);
+		return;
+	}
 	bytes.has_data = true;
 	bytes.data = (ProtobufCBinaryData){ len, (uint8_t *)(uintptr_t)data };
 	answer(session->service, reading->request, reading->peer_number, &bytes);
 	reading_free(reading);
+}
+
+/* Answers come in the order of the questions, ours among the others'. */
+static int ask_holder(struct session *session, const struct reading *asked, bool ansi)
+{
+	struct reading *reading = calloc(1, sizeof(*reading));
+
+	if (!reading || holder_ask_screenshot(session->holder, ansi)) {
+		free(reading);
+		return -EIO;
+	}
+	*reading = *asked;
+	list_append(&session->readings, &reading->link);
+	return 0;
+}
+
+void reading_ask_quietly(struct session *session)
+{
+	struct reading ours = { .ours = true };
+
+	if (session->holder)
+		ask_holder(session, &ours, false);
 }
 
 void reading_clear(struct session *session, const char *why)
@@ -47,7 +74,8 @@ void reading_clear(struct session *session, const char *why)
 	struct reading *reading;
 
 	while ((reading = list_first(&session->readings, struct reading, link))) {
-		fail(session->service, reading->request, reading->peer_number, why, "its output can still be read with: maestro logs TASK");
+		if (!reading->ours)
+			fail(session->service, reading->request, reading->peer_number, why, LOGS_HINT);
 		reading_free(reading);
 	}
 }
@@ -56,20 +84,12 @@ static void ask_screen(struct service *service, uint64_t request, const Maestro_
 {
 	struct session *session = session_find(service, message->task, message->attempt);
 	bool ansi = message->kind == MAESTRO__READ_KIND__READ_SCREEN_ANSI;
-	struct reading *reading;
+	struct reading theirs = { .request = request, .peer_number = service->peer_number };
 
-	if (!session || !session->holder || session->exited) {
-		fail(service, request, service->peer_number, "the session has ended", "its output can still be read with: maestro logs TASK");
-		return;
-	}
-	reading = calloc(1, sizeof(*reading));
-	if (!reading || holder_ask_screenshot(session->holder, ansi)) {
-		free(reading);
+	if (!session || !session->holder || session->exited)
+		fail(service, request, service->peer_number, "the session has ended", LOGS_HINT);
+	else if (ask_holder(session, &theirs, ansi))
 		fail(service, request, service->peer_number, "the session does not answer", NULL);
-		return;
-	}
-	*reading = (struct reading){ .request = request, .peer_number = service->peer_number };
-	list_append(&session->readings, &reading->link);
 }
 
 /* Reads on over gaps, until there is enough or no more. */

@@ -51,6 +51,7 @@ enum modes_asked {
 struct reading {
 	struct list link;
 	uint64_t request, peer_number;
+	bool ours; /* asked by quiet.c */
 };
 
 struct session {
@@ -225,6 +226,16 @@ void input_clear(struct session *session);
 void reading_ask(struct service *service, uint64_t request, const Maestro__ReadSession *message);
 void reading_screenshot(struct session *session, const void *data, size_t len);
 void reading_clear(struct session *session, const char *why);
+
+/* Asks for the screen on our own behalf; quiet_screen is called with it. */
+void reading_ask_quietly(struct session *session);
+
+/* --- quiet.c --- */
+/* Something was printed. */
+void quiet_activity(struct session *session);
+/* Looks at the session again when it has been silent for a while. */
+void quiet_arm(struct session *session);
+void quiet_screen(struct session *session, const void *screen, size_t len);
 
 /* --- streams.c --- */
 void streams_open(struct service *service, const Maestro__StreamOpen *open);

@@ -10,8 +10,6 @@
 #include "proto/base/io.h"
 #include "proto/wire/message.h"
 
-#define QUIET_MS 2000u
-
 char *session_dir(const struct service *service, uint64_t task, uint32_t attempt)
 {
 	return service_path(service, "sessions/%" PRIu64 ".%u", task, attempt);
@@ -95,38 +93,6 @@ void session_status(struct session *session, const Maestro__AgentStatus *status)
 	}
 }
 
-static void process_status(struct session *session, Maestro__AgentState state)
-{
-	Maestro__AgentStatus status = MAESTRO__AGENT_STATUS__INIT;
-
-	status.state = state;
-	status.has_source = true;
-	status.source = MAESTRO__STATUS_SOURCE__SOURCE_PROCESS;
-	session_status(session, &status);
-}
-
-static int on_quiet(sd_event_source *source, uint64_t usec, void *userdata)
-{
-	struct session *session = userdata;
-
-	if (session->modes_asked == MODES_ASKED)
-		session->modes_asked = MODES_KNOWN; /* no picture came: as they were last */
-	/* A program that is silent may be computing; only what talks with a person is known to wait. */
-	if (session->interactive)
-		process_status(session, MAESTRO__AGENT_STATE__AGENT_IDLE);
-	input_pump(session);
-	return 0;
-}
-
-static void arm_quiet(struct session *session)
-{
-	if (!session->quiet && sd_event_add_time_relative(session->service->event, &session->quiet, CLOCK_BOOTTIME, 0,
-				       100000, on_quiet, session) < 0)
-		return;
-	sd_event_source_set_time_relative(session->quiet, (uint64_t)QUIET_MS * 1000);
-	sd_event_source_set_enabled(session->quiet, SD_EVENT_ONESHOT);
-}
-
 /* --- the holder's callbacks --- */
 
 static void on_hello(void *userdata, const struct holder_hello *hello)
@@ -134,7 +100,7 @@ static void on_hello(void *userdata, const struct holder_hello *hello)
 	struct session *session = userdata;
 
 	session->activity_ms = clock_boottime_ms();
-	arm_quiet(session);
+	quiet_arm(session);
 	streams_resume(session);
 	if (!hello->exited)
 		input_pump(session);
@@ -150,9 +116,7 @@ static void on_activity(void *userdata, uint64_t output_bytes, const char *title
 	struct session *session = userdata;
 	struct event event = { .kind = EVENT_ACTIVITY, .task = session->task, .attempt = session->attempt };
 
-	session->activity_ms = clock_boottime_ms();
-	arm_quiet(session);
-	process_status(session, MAESTRO__AGENT_STATE__AGENT_WORKING);
+	quiet_activity(session);
 	service_event(session->service, &event);
 }
 
