@@ -2,7 +2,6 @@
 #include "worker/service/service.h"
 
 #include <inttypes.h>
-#include <pwd.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -54,24 +53,20 @@ static void env_add(struct env *env, const char *format, ...)
 	env_take(env, item);
 }
 
-/* A session commits by itself too; git refuses without an author. Who asked is the author, where nobody else is set up. */
+/* A session commits by itself too; git refuses without an author. Who asked is the author, where nobody else is set up;
+ * without a name for them it is whom maestro-git names then. */
 static void env_add_author(const struct service *service, struct env *env, const Maestro__GitAuthor *author)
 {
-	const struct passwd *user = getpwuid(getuid());
-	_cleanup_free_ char *name = author && author->has_name ? bytes_dup(&author->name) : NULL;
-	_cleanup_free_ char *email = author && author->has_email ? bytes_dup(&author->email) : NULL;
-	const char *who = name && *name ? name : user ? user->pw_name : "maestro";
-	_cleanup_free_ char *made = NULL;
+	_cleanup_free_ char *name = author && author->has_name && author->name.len ? bytes_dup(&author->name) : NULL;
+	_cleanup_free_ char *email = author && author->has_email && author->email.len ? bytes_dup(&author->email) : NULL;
 
 	if (service->has_git_author)
 		return;
-	if ((!email || !*email) && asprintf(&made, "%s@localhost", user ? user->pw_name : "maestro") < 0)
-		made = NULL;
 	for (int i = 0; i < 2; i++) {
 		const char *role = i ? "COMMITTER" : "AUTHOR";
 
-		env_add(env, "GIT_%s_NAME=%s", role, who);
-		env_add(env, "GIT_%s_EMAIL=%s", role, email && *email ? email : str_or(made, "maestro@localhost"));
+		env_add(env, "GIT_%s_NAME=%s", role, str_or(name, "Maestro"));
+		env_add(env, "GIT_%s_EMAIL=%s", role, str_or(email, "maestro@localhost"));
 	}
 }
 

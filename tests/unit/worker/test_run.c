@@ -532,7 +532,8 @@ static void check_stop_and_release(struct stage *stage)
 	before = stage->answers;
 	ask(stage, ENVELOPE(RELEASE, release = &release));
 	until(stage, stage->answers > before);
-	shell(stage, "test ! -e home/state/workers/w1/worktrees/5.1");
+	shell(stage, "cd home/state/workers/w1; test ! -e worktrees/5.1; test ! -e sessions/5.1/token; "
+		     "test -e sessions/5.1/transcript.zst"); /* the output is kept for a while */
 }
 
 static void check_questions(struct stage *stage)
