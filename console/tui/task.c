@@ -49,6 +49,12 @@ bool task_has_screen(const Maestro__Task *task)
 	}
 }
 
+bool task_closed_too_early(const struct ui *ui, const Maestro__Task *task, int64_t closed_ms)
+{
+	return task->has_session && task->session == MAESTRO__SESSION_STATE__SESSION_LIVE &&
+	       ui->config.clock->wall_ms() - closed_ms >= 1000;
+}
+
 const char *task_age(const struct ui *ui, const Maestro__Task *task, char age[16])
 {
 	int64_t from = task->has_created_ms ? task->created_ms : 0, to = ui->config.clock->wall_ms();

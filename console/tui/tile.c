@@ -18,7 +18,7 @@ static void on_closed(struct stream *stream, const char *why, void *userdata)
 {
 	struct tile *tile = userdata;
 
-	tile->ended = true;
+	tile->ended_ms = tile->ui->config.clock->wall_ms();
 	ui_redraw(tile->ui);
 }
 
@@ -42,6 +42,11 @@ int tile_new(struct tile **ret_tile, struct ui *ui, const Maestro__Task *task)
 		return error_fold(r);
 	*ret_tile = take(tile);
 	return 0;
+}
+
+bool tile_is_stale(const struct tile *tile, const Maestro__Task *task)
+{
+	return tile->ended_ms && task_closed_too_early(tile->ui, task, tile->ended_ms);
 }
 
 void tile_free(struct tile *tile)
@@ -143,7 +148,7 @@ static void draw_status(struct tile *tile, const Maestro__Task *task)
 
 static void draw_empty(struct tile *tile, const Maestro__Task *task)
 {
-	const char *text = tile->ended ? "the session is over" :
+	const char *text = tile->ended_ms ? "the session is over" :
 		task_state(task) == MAESTRO__TASK_STATE__TASK_STARTING ? "preparing the worktree ..." : "waiting for the screen ...";
 
 	draw_text(&tile->ui->theme, tile->inside.y, tile->inside.x + 1, tile->inside.w - 1,

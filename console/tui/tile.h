@@ -17,7 +17,7 @@ struct tile {
 	unsigned int cols, rows; /* of the session's screen when it was drawn last */
 	uint64_t *seen;      /* generations of the rows as drawn, inside.h of them */
 	bool dirty;          /* something came since */
-	bool ended;
+	int64_t ended_ms;    /* when the far side closed it, 0: it is open */
 };
 
 #define TILE_RATE_HZ 8u
@@ -25,6 +25,8 @@ struct tile {
 #define TILE_ROWS_MIN 6
 
 int tile_new(struct tile **ret_tile, struct ui *ui, const Maestro__Task *task);
+/* It was closed, and yet its session lives: it came up only later, or its worker was away. Then a new one is wanted. */
+bool tile_is_stale(const struct tile *tile, const Maestro__Task *task);
 void tile_free(struct tile *tile);
 DEFINE_CLEANUP(struct tile *, tile_free)
 /* All of it at a place. -ENOMEM. */

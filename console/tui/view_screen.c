@@ -25,6 +25,7 @@ struct watch {
 	bool typing, dirty, visible;
 	struct typing keys;
 	char why[200];          /* why the stream was closed, "" while it is open */
+	int64_t closed_ms;
 	unsigned int top, left;
 	unsigned int lift;      /* rows that the person scrolled up */
 	uint64_t seen[SCREEN_ROWS_MAX];
@@ -94,6 +95,7 @@ static void on_closed(struct stream *stream, const char *why, void *userdata)
 		return;
 	}
 	snprintf(watch->why, sizeof(watch->why), "%s", *why ? why : "the session is over");
+	watch->closed_ms = watch->view.ui->config.clock->wall_ms();
 	leave_typing(watch);
 	ui_redraw(watch->view.ui);
 }
@@ -218,6 +220,8 @@ static void watch_draw(struct view *view, struct area area)
 	bool other = cells.h != watch->area.h || cells.w != watch->area.w;
 
 	watch->area = cells;
+	if (watch->why[0] && task && task_closed_too_early(view->ui, task, watch->closed_ms))
+		open_stream(watch, false);
 	if (watch->drives && driven(watch) && other)
 		stream_resize(driven(watch), (uint32_t)cells.w, (uint32_t)cells.h);
 	if (task)

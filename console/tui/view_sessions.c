@@ -108,7 +108,8 @@ static void match_tiles(struct sessions *sessions, size_t first, size_t count)
 		struct tile *tile = NULL;
 
 		for (size_t k = 0; k < old_count && !tile; k++)
-			if (old[k] && old[k]->task == task->id && old[k]->attempt == task->attempt)
+			if (old[k] && old[k]->task == task->id && old[k]->attempt == task->attempt &&
+				!tile_is_stale(old[k], task))
 				tile = take(old[k]);
 		if (!tile && tile_new(&tile, sessions->view.ui, task) < 0)
 			break;
