@@ -230,7 +230,8 @@ static void do_git(struct world *world, int number, const struct effect *effect)
 
 static void do_spawn(struct world *world, int number, const struct effect *effect)
 {
-	struct action *next = later(world, 1 + chance(world, 300), holder_begin, NULL);
+	/* now and then a machine is slow: then a tombstone may be planted before its holder comes so far */
+	struct action *next = later(world, 1 + chance(world, chance(world, 10) ? 300 : 10000), holder_begin, NULL);
 
 	next->worker = number;
 	next->task = effect->task;
