@@ -13,6 +13,14 @@ struct reader {
 	const uint8_t *at, *end;
 };
 
+/* Empty bytes come as a null pointer, on which no arithmetic is allowed. */
+static struct reader reader_of(const ProtobufCBinaryData *data)
+{
+	const uint8_t *from = data->data ? data->data : (const uint8_t *)"";
+
+	return (struct reader){ from, from + data->len };
+}
+
 struct apply {
 	struct screen *screen;
 	const Maestro__ScreenUpdate *message;
@@ -81,7 +89,7 @@ static int get_style(struct reader *reader, uint32_t *ret_index, struct screen_s
 static int walk_styles(struct apply *apply)
 {
 	const ProtobufCBinaryData *data = &apply->message->styles;
-	struct reader reader = { data->data, data->data + data->len };
+	struct reader reader = reader_of(data);
 	struct screen_style style;
 	uint32_t index;
 	int r;
@@ -264,7 +272,7 @@ static int walk_runs(struct apply *apply, struct reader *reader)
 static int walk_cells(struct apply *apply)
 {
 	const ProtobufCBinaryData *data = &apply->message->cells;
-	struct reader reader = { data->data, data->data + data->len }, runs;
+	struct reader reader = reader_of(data), runs;
 	uint32_t skip, head, row = 0;
 	int r;
 
