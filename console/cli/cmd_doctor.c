@@ -1,7 +1,7 @@
 #include "console/cli/command.h"
 #include "console/cli/local.h"
 #include "console/cli/print.h"
-#include "console/cli/process.h"
+#include "console/client/process.h"
 #include "proto/base/str.h"
 #include "proto/wire/install.h"
 #include "proto/wire/names.h"

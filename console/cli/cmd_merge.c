@@ -1,6 +1,7 @@
 #include "console/cli/command.h"
 #include "console/cli/print.h"
 #include "console/cli/repository.h"
+#include "console/client/author.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,5 +1,6 @@
 #include "console/cli/command.h"
 #include "console/cli/repository.h"
+#include "console/client/author.h"
 #include "console/cli/wait.h"
 #include "proto/base/clock.h"
 #include "proto/base/id.h"

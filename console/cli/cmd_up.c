@@ -2,7 +2,7 @@
 #include "console/cli/local.h"
 #include "console/cli/place.h"
 #include "console/cli/print.h"
-#include "console/cli/process.h"
+#include "console/client/process.h"
 #include "proto/base/id.h"
 #include "proto/base/io.h"
 #include "proto/base/str.h"

@@ -1,6 +1,6 @@
 #include "console/cli/place.h"
 #include "console/cli/local.h"
-#include "console/cli/process.h"
+#include "console/client/process.h"
 #include "proto/base/str.h"
 
 #include <string.h>

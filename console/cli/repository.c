@@ -1,5 +1,5 @@
 #include "console/cli/repository.h"
-#include "console/cli/process.h"
+#include "console/client/process.h"
 #include "proto/base/str.h"
 
 #include <limits.h>
@@ -13,28 +13,6 @@ static char *git_value(const char *directory, const char *key)
 		return value;
 	free(value);
 	return NULL;
-}
-
-void author_read(struct author *author, const char *directory)
-{
-	*author = (struct author){ .name = git_value(directory, "user.name"),
-		.email = git_value(directory, "user.email"), .message = MAESTRO__GIT_AUTHOR__INIT };
-	author->message.has_name = author->name != NULL;
-	author->message.name = bytes_of(author->name);
-	author->message.has_email = author->email != NULL;
-	author->message.email = bytes_of(author->email);
-}
-
-void author_deinit(struct author *author)
-{
-	free(author->name);
-	free(author->email);
-	*author = (struct author){ .name = NULL };
-}
-
-Maestro__GitAuthor *author_message(struct author *author)
-{
-	return author->name || author->email ? &author->message : NULL;
 }
 
 /* Two paths of the same directory, or the same text. */

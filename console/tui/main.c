@@ -1,3 +1,4 @@
+#include "console/client/author.h"
 #include "console/client/client.h"
 #include "console/client/profile.h"
 #include "console/tui/app.h"
@@ -104,38 +105,6 @@ static bool wants_colour(void)
 	return !no || !*no;
 }
 
-/* What git calls the person who sits here, "" if it knows nobody. Before nng has threads, and before curses. */
-static void read_git(const char *command, char *text, size_t size)
-{
-	FILE *git = popen(command, "re");
-
-	text[0] = 0;
-	if (!git)
-		return;
-	if (fgets(text, (int)size, git))
-		text[strcspn(text, "\n")] = 0;
-	else
-		text[0] = 0;
-	pclose(git);
-}
-
-struct author {
-	char name[256], email[256];
-	Maestro__GitAuthor message;
-};
-
-static const Maestro__GitAuthor *read_author(struct author *author)
-{
-	read_git("git config --get user.name 2>/dev/null", author->name, sizeof(author->name));
-	read_git("git config --get user.email 2>/dev/null", author->email, sizeof(author->email));
-	maestro__git_author__init(&author->message);
-	author->message.has_name = author->name[0] != 0;
-	author->message.name = bytes_of(author->name);
-	author->message.has_email = author->email[0] != 0;
-	author->message.email = bytes_of(author->email);
-	return author->message.has_name || author->message.has_email ? &author->message : NULL;
-}
-
 static int run(const struct profile *profile, struct log *log, struct error *error)
 {
 	static const struct ui_clock clock = { clock_boottime_ms, clock_wall_ms };
@@ -144,10 +113,11 @@ static int run(const struct profile *profile, struct log *log, struct error *err
 	_cleanup_(app_free_p) struct app *app = NULL;
 	struct term_config term = { .in = stdin, .out = stdout };
 	struct app_config config = { .in_fd = STDIN_FILENO, .where = place(profile), .clock = &clock, .colour = wants_colour() };
-	struct author author;
+	_cleanup_(author_deinit) struct author author = { .name = NULL };
 	int r;
 
-	config.author = read_author(&author);
+	author_read(&author, "."); /* before nng has threads, and before curses */
+	config.author = author_message(&author);
 	r = sd_event_new(&event);
 	if (r < 0)
 		return r;

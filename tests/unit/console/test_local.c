@@ -13,7 +13,7 @@
 
 #include "console/cli/local.h"
 #include "console/cli/place.h"
-#include "console/cli/process.h"
+#include "console/client/process.h"
 #include "console/client/profile.h"
 #include "proto/base/id.h"
 #include "proto/base/io.h"

@@ -1,4 +1,4 @@
-#include "console/cli/process.h"
+#include "console/client/process.h"
 #include "proto/base/buf.h"
 #include "proto/base/clock.h"
 #include "proto/base/io.h"
