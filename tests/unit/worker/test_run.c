@@ -451,6 +451,14 @@ static void check_failures(struct stage *stage)
 	assert_non_null(strstr(stage->reason[3], "nobody"));
 }
 
+static bool shows(struct stage *stage, const char *text)
+{
+	_cleanup_(buf_deinit) struct buf all = BUF_NULL;
+
+	assert_int_equal(screen_text(&stage->screen, &all), 0);
+	return strstr(buf_text(&all), text) != NULL;
+}
+
 static void check_screens(struct stage *stage)
 {
 	Maestro__StreamOpen open_message = MAESTRO__STREAM_OPEN__INIT;
@@ -466,6 +474,7 @@ static void check_screens(struct stage *stage)
 	send_envelope(stage, ENVELOPE(STREAM_OPEN, stream_open = &open_message));
 	until(stage, stage->frames > 0);
 	until(stage, stage->screen.cols == 100);
+	until(stage, shows(stage, "ask"));
 	read_session(stage, 4, MAESTRO__READ_KIND__READ_SCREEN_TEXT);
 	assert_non_null(strstr(buf_text(&stage->bytes), "ask"));
 }
@@ -481,14 +490,6 @@ static void send_text(struct stage *stage, const char *text)
 	input.text = bytes_of(text);
 	ask(stage, ENVELOPE(SEND_INPUT, send_input = &input));
 	until(stage, stage->answers > before);
-}
-
-static bool shows(struct stage *stage, const char *text)
-{
-	_cleanup_(buf_deinit) struct buf all = BUF_NULL;
-
-	assert_int_equal(screen_text(&stage->screen, &all), 0);
-	return strstr(buf_text(&all), text) != NULL;
 }
 
 /* kill -9 in the middle of a session; the next worker finds the same one. */
