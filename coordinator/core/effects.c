@@ -92,6 +92,19 @@ void effect_drop(struct core_effects *effects, enum row_table table, const void 
 	effect->row = row;
 }
 
+void effect_drop_owned(struct core_effects *effects, enum row_table table, void *row)
+{
+	struct core_effect *effect = append(effects, CORE_EFFECT_DROP);
+
+	if (!effect) {
+		row_free(table, row);
+		return;
+	}
+	effect->table = table;
+	effect->row = row;
+	effect->row_owned = true;
+}
+
 void effect_send(struct core_effects *effects, const char *worker, const Maestro__Envelope *envelope)
 {
 	struct core_effect *effect = append(effects, CORE_EFFECT_SEND);

@@ -48,6 +48,7 @@ void effect_put(struct core_effects *effects, enum row_table table, const void *
 /* The list takes the row over. */
 void effect_put_owned(struct core_effects *effects, enum row_table table, void *row);
 void effect_drop(struct core_effects *effects, enum row_table table, const void *row);
+void effect_drop_owned(struct core_effects *effects, enum row_table table, void *row);
 /* The envelope is copied. */
 void effect_send(struct core_effects *effects, const char *worker, const Maestro__Envelope *envelope);
 void effect_ask(struct core_effects *effects, const char *worker, uint64_t task, uint32_t attempt,

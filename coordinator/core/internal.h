@@ -91,6 +91,7 @@ struct core {
 	struct list queued;
 	uint64_t next_task, next_seq, next_audit, epoch;
 	uint64_t began_ms;
+	int64_t requests_looked_ms; /* when old ones were last looked for, by the wall clock */
 	bool paused, loading;
 	bool want_schedule;
 	unsigned int dirty_statuses;

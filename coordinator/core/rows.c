@@ -96,6 +96,7 @@ static const struct row_column request_columns[] = {
 	COLUMN(request_row, digest, BLOB),
 	COLUMN(request_row, first_task, U64),
 	COLUMN(request_row, count, U32),
+	COLUMN(request_row, created_ms, I64),
 };
 
 static const struct row_column key_columns[] = {

@@ -108,6 +108,7 @@ struct request_row {
 	struct row_blob digest; /* SHA-256 of the body */
 	uint64_t first_task;
 	uint32_t count;
+	int64_t created_ms;
 };
 
 struct key_row {

@@ -209,6 +209,33 @@ static bool repeated(struct core *core, struct submission *s)
 	return true;
 }
 
+#define REQUEST_KEPT_MS (7 * 24 * 3600 * 1000ll) /* nobody repeats a submit after so long */
+#define REQUEST_LOOK_MS (3600 * 1000ll)
+
+static void forget_old_requests(struct core *core, struct core_effects *fx)
+{
+	struct request *request, *next;
+
+	if (core->wall_ms - core->requests_looked_ms < REQUEST_LOOK_MS)
+		return;
+	core->requests_looked_ms = core->wall_ms;
+	HASH_ITER (hh, core->requests, request, next) {
+		struct request_row *row;
+
+		if (core->wall_ms - request->row.created_ms < REQUEST_KEPT_MS)
+			continue;
+		row = row_copy(ROW_REQUEST, &request->row);
+		if (!row) {
+			fx->error = -ENOMEM;
+			return;
+		}
+		effect_drop_owned(fx, ROW_REQUEST, row);
+		HASH_DEL(core->requests, request);
+		row_deinit(ROW_REQUEST, &request->row);
+		free(request);
+	}
+}
+
 static void remember(struct core *core, struct submission *s, uint64_t first)
 {
 	const ProtobufCBinaryData *id = &s->submit->request_id;
@@ -227,6 +254,7 @@ static void remember(struct core *core, struct submission *s, uint64_t first)
 	}
 	request->row.first_task = first;
 	request->row.count = s->count;
+	request->row.created_ms = core->wall_ms;
 	HASH_ADD_KEYPTR(hh, core->requests, request->row.request_id.data, request->row.request_id.len, request);
 	effect_put(s->fx, ROW_REQUEST, &request->row);
 }
@@ -325,6 +353,7 @@ void handle_submit(struct core *core, const struct core_event *event, struct cor
 		make_task(core, &s, s.count > 1 ? first : 0, i);
 	snprintf(next, sizeof(next), "%" PRIu64, core->next_task); /* ids are not used again, even of removed tasks */
 	put_meta(fx, "next_task", next);
+	forget_old_requests(core, fx);
 	remember(core, &s, first);
 	answer(&s, first, s.count);
 	core->want_schedule = true;

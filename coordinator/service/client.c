@@ -246,6 +246,7 @@ static const struct {
 	{ BODY(TOKEN_CREATE), ADMIN, identity_create_token },
 	{ BODY(LIST_KEYS), ADMIN, identity_list_keys },
 	{ BODY(REVOKE_KEY), ADMIN, identity_revoke },
+	{ BODY(READ_AUDIT), OPERATOR, audit_read },
 	{ BODY(ASK_STATUS), VIEWER, on_status },
 };
 

@@ -130,6 +130,9 @@ void identity_revoke(struct conn *conn, const Maestro__Envelope *envelope);
 /* Revokes every key under which a worker came in. */
 void identity_forget_worker(struct service *service, const char *name, const char *actor);
 
+/* audit.c */
+void audit_read(struct conn *conn, const Maestro__Envelope *envelope);
+
 /* client.c, worker.c: one message of a peer */
 void client_message(struct conn *conn, enum channel channel, const Maestro__Envelope *envelope);
 void worker_message(struct conn *conn, enum channel channel, const Maestro__Envelope *envelope);

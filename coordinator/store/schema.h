@@ -41,6 +41,9 @@ static const char *const schema_steps[] = {
 	" task INTEGER NOT NULL, attempt INTEGER NOT NULL, worker TEXT, actor TEXT, text TEXT, data TEXT);"
 	"CREATE TABLE audit (number INTEGER PRIMARY KEY, time_ms INTEGER NOT NULL, actor TEXT, act TEXT, text TEXT,"
 	" hash BLOB NOT NULL);",
+	/* 2: when a request was seen, so that it can be forgotten; those that are there were all seen lately, for all we know */
+	"ALTER TABLE request ADD COLUMN created_ms INTEGER NOT NULL DEFAULT 0;"
+	"UPDATE request SET created_ms = strftime('%s', 'now') * 1000;",
 };
 
 #define SCHEMA_VERSION ((int)(sizeof(schema_steps) / sizeof(schema_steps[0])))

@@ -1,30 +1,16 @@
 /* Statements are made from the column tables of coordinator/core/rows.c and prepared once. */
-#include "coordinator/store/store.h"
+#include "coordinator/store/internal.h"
 #include "coordinator/store/schema.h"
 #include "proto/base/buf.h"
-#include "proto/base/id.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
-#include <sqlite3.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
-#define EVENTS_KEPT 200000
-
-struct store {
-	sqlite3 *db;
-	sqlite3_stmt *put[ROW_TABLE_COUNT], *drop[ROW_TABLE_COUNT];
-	sqlite3_stmt *begin, *commit, *rollback;
-	bool active;
-	/* the audit chain's end, and what it was when this transaction began */
-	uint64_t audit_number, audit_number_began;
-	uint8_t audit_hash[ID_DIGEST_BYTES], audit_hash_began[ID_DIGEST_BYTES];
-};
-
 /* The one translation of SQLite's codes; its words are taken at once. */
-static int translate(struct store *store, int code, const char *what, struct error *error)
+int store_translate(struct store *store, int code, const char *what, struct error *error)
 {
 	const char *words = store && store->db ? sqlite3_errmsg(store->db) : sqlite3_errstr(code);
 
@@ -48,29 +34,29 @@ static int translate(struct store *store, int code, const char *what, struct err
 	}
 }
 
-static int run_sql(struct store *store, const char *sql, struct error *error)
+int store_run_sql(struct store *store, const char *sql, struct error *error)
 {
-	return translate(store, sqlite3_exec(store->db, sql, NULL, NULL, NULL), "database", error);
+	return store_translate(store, sqlite3_exec(store->db, sql, NULL, NULL, NULL), "database", error);
 }
 
-static int prepare(struct store *store, const char *sql, sqlite3_stmt **ret_statement, struct error *error)
+int store_prepare(struct store *store, const char *sql, sqlite3_stmt **ret_statement, struct error *error)
 {
-	return translate(store, sqlite3_prepare_v3(store->db, sql, -1, SQLITE_PREPARE_PERSISTENT, ret_statement, NULL),
+	return store_translate(store, sqlite3_prepare_v3(store->db, sql, -1, SQLITE_PREPARE_PERSISTENT, ret_statement, NULL),
 		"database", error);
 }
 
-static int query_number(struct store *store, const char *sql, int64_t *ret_number, struct error *error)
+int store_query_number(struct store *store, const char *sql, int64_t *ret_number, struct error *error)
 {
 	sqlite3_stmt *statement = NULL;
 	int r, code;
 
-	r = prepare(store, sql, &statement, error);
+	r = store_prepare(store, sql, &statement, error);
 	if (r)
 		return r;
 	code = sqlite3_step(statement);
 	if (code == SQLITE_ROW)
 		*ret_number = sqlite3_column_int64(statement, 0);
-	r = code == SQLITE_ROW ? 0 : code == SQLITE_DONE ? -ENODATA : translate(store, code, "database", error);
+	r = code == SQLITE_ROW ? 0 : code == SQLITE_DONE ? -ENODATA : store_translate(store, code, "database", error);
 	sqlite3_finalize(statement);
 	return r;
 }
@@ -84,26 +70,26 @@ static int run_step(struct store *store, int version, struct error *error)
 
 	snprintf(finish, sizeof(finish), "PRAGMA application_id=%d; PRAGMA user_version=%d; COMMIT",
 		SCHEMA_APPLICATION_ID, version + 1);
-	r = run_sql(store, "BEGIN IMMEDIATE", error);
+	r = store_run_sql(store, "BEGIN IMMEDIATE", error);
 	if (!r)
-		r = run_sql(store, schema_steps[version], error);
+		r = store_run_sql(store, schema_steps[version], error);
 	if (!r)
-		r = run_sql(store, finish, error);
+		r = store_run_sql(store, finish, error);
 	if (r && !sqlite3_get_autocommit(store->db))
 		sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
 	return r;
 }
 
-static int bring_up_to_date(struct store *store, const char *path, struct error *error)
+int store_identify(struct store *store, const char *path, int64_t *ret_version, struct error *error)
 {
 	int64_t version = 0, application = 0, tables = 0;
 	int r;
 
-	r = query_number(store, "PRAGMA user_version", &version, error);
+	r = store_query_number(store, "PRAGMA user_version", &version, error);
 	if (!r)
-		r = query_number(store, "PRAGMA application_id", &application, error);
+		r = store_query_number(store, "PRAGMA application_id", &application, error);
 	if (!r)
-		r = query_number(store, "SELECT count(*) FROM sqlite_master", &tables, error);
+		r = store_query_number(store, "SELECT count(*) FROM sqlite_master", &tables, error);
 	if (r == STORE_E_FOREIGN) {
 		error_prefix(error, "%s", path);
 		error_hint(error, "move it away, or put back the file that belongs there");
@@ -116,6 +102,16 @@ static int bring_up_to_date(struct store *store, const char *path, struct error 
 		return error_set(error, STORE_E_FOREIGN,
 			"%s: made by a newer Maestro (schema %" PRId64 ", this program knows %d)", path, version,
 			SCHEMA_VERSION);
+	*ret_version = version;
+	return 0;
+}
+
+static int bring_up_to_date(struct store *store, const char *path, struct error *error)
+{
+	int64_t version = 0;
+	int r;
+
+	r = store_identify(store, path, &version, error);
 	for (; version < SCHEMA_VERSION && !r; version++)
 		r = run_step(store, (int)version, error);
 	return r;
@@ -124,7 +120,7 @@ static int bring_up_to_date(struct store *store, const char *path, struct error 
 static int configure(struct store *store, struct error *error)
 {
 	sqlite3_busy_timeout(store->db, 2000);
-	return run_sql(store,
+	return store_run_sql(store,
 		"PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA temp_store=MEMORY;"
 		"PRAGMA cache_size=-2048; PRAGMA wal_autocheckpoint=500",
 		error);
@@ -160,28 +156,29 @@ static int prepare_all(struct store *store, struct error *error)
 
 		put_statement(row_layout((enum row_table)t), &put);
 		drop_statement(row_layout((enum row_table)t), &drop);
-		r = prepare(store, buf_text(&put), &store->put[t], error);
+		r = store_prepare(store, buf_text(&put), &store->put[t], error);
 		if (!r)
-			r = prepare(store, buf_text(&drop), &store->drop[t], error);
+			r = store_prepare(store, buf_text(&drop), &store->drop[t], error);
 	}
 	if (!r)
-		r = prepare(store, "BEGIN IMMEDIATE", &store->begin, error);
+		r = store_prepare(store, "BEGIN IMMEDIATE", &store->begin, error);
 	if (!r)
-		r = prepare(store, "COMMIT", &store->commit, error);
+		r = store_prepare(store, "COMMIT", &store->commit, error);
 	if (!r)
-		r = prepare(store, "ROLLBACK", &store->rollback, error);
+		r = store_prepare(store, "ROLLBACK", &store->rollback, error);
 	return r;
 }
 
-static int find_audit_end(struct store *store, struct error *error)
+int store_find_audit_end(struct store *store, struct error *error)
 {
 	sqlite3_stmt *statement = NULL;
 	int r;
 
-	r = prepare(store, "SELECT number, hash FROM audit ORDER BY number DESC LIMIT 1", &statement, error);
-	if (!r && sqlite3_step(statement) == SQLITE_ROW && sqlite3_column_bytes(statement, 1) == ID_DIGEST_BYTES) {
+	r = store_prepare(store, "SELECT number, hash FROM audit ORDER BY number DESC LIMIT 1", &statement, error);
+	if (!r && sqlite3_step(statement) == SQLITE_ROW) {
 		store->audit_number = (uint64_t)sqlite3_column_int64(statement, 0);
-		memcpy(store->audit_hash, sqlite3_column_blob(statement, 1), ID_DIGEST_BYTES);
+		if (sqlite3_column_bytes(statement, 1) == ID_DIGEST_BYTES) /* else it is broken: `audit --verify` says so */
+			memcpy(store->audit_hash, sqlite3_column_blob(statement, 1), ID_DIGEST_BYTES);
 	}
 	sqlite3_finalize(statement);
 	return r;
@@ -204,7 +201,6 @@ static int make_private(const char *path, struct error *error)
 int store_open(struct store **ret_store, const char *path, struct error *error)
 {
 	_cleanup_(store_free_p) struct store *store = calloc(1, sizeof(*store));
-	char prune[96];
 	int r;
 
 	if (!store)
@@ -212,7 +208,7 @@ int store_open(struct store **ret_store, const char *path, struct error *error)
 	r = make_private(path, error);
 	if (r)
 		return r;
-	r = translate(store, sqlite3_open_v2(path, &store->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL), path,
+	r = store_translate(store, sqlite3_open_v2(path, &store->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL), path,
 		error);
 	if (!r)
 		r = bring_up_to_date(store, path, error);
@@ -221,11 +217,9 @@ int store_open(struct store **ret_store, const char *path, struct error *error)
 	if (!r)
 		r = prepare_all(store, error);
 	if (!r)
-		r = find_audit_end(store, error);
+		r = store_find_audit_end(store, error);
 	if (r)
 		return r;
-	snprintf(prune, sizeof(prune), "DELETE FROM event WHERE seq < (SELECT max(seq) FROM event) - %d", EVENTS_KEPT);
-	run_sql(store, prune, NULL); /* only tidying: a full disk must not keep us from reading */
 	*ret_store = take(store);
 	return 0;
 }
@@ -249,7 +243,7 @@ static int run_once(struct store *store, sqlite3_stmt *statement, struct error *
 {
 	int code = sqlite3_step(statement), r;
 
-	r = translate(store, code, "database", error);
+	r = store_translate(store, code, "database", error);
 	sqlite3_reset(statement);
 	sqlite3_clear_bindings(statement);
 	return r;
@@ -330,25 +324,9 @@ static int execute(struct store *store, sqlite3_stmt *statement, const struct ro
 		code = bind(statement, (int)i + 1, &layout->columns[i], row);
 	if (code != SQLITE_OK) {
 		sqlite3_clear_bindings(statement);
-		return translate(store, code, layout->table, error);
+		return store_translate(store, code, layout->table, error);
 	}
 	return run_once(store, statement, error);
-}
-
-static void audit_digest(const uint8_t previous[ID_DIGEST_BYTES], const struct audit_row *row,
-	uint8_t digest[ID_DIGEST_BYTES])
-{
-	_cleanup_(buf_deinit) struct buf all = BUF_NULL;
-
-	buf_append(&all, previous, ID_DIGEST_BYTES);
-	buf_printf(&all, "%" PRIu64 " %" PRId64, row->number, row->time_ms);
-	buf_append_byte(&all, 0); /* fields end with a NUL, so that none can pass for another */
-	buf_append_str(&all, row->actor ? row->actor : "");
-	buf_append_byte(&all, 0);
-	buf_append_str(&all, row->act ? row->act : "");
-	buf_append_byte(&all, 0);
-	buf_append_str(&all, row->text ? row->text : "");
-	id_sha256(all.data, all.len, digest);
 }
 
 static int put_audit(struct store *store, const struct audit_row *given, struct error *error)
@@ -430,7 +408,7 @@ static int hand_over(sqlite3_stmt *statement, enum row_table table, store_take t
 	return take_row(table, row, userdata, error);
 }
 
-static int walk(struct store *store, enum row_table table, const char *rest, store_take take_row, void *userdata,
+int store_walk(struct store *store, enum row_table table, const char *rest, store_take take_row, void *userdata,
 	struct error *error)
 {
 	const struct row_layout *layout = row_layout(table);
@@ -442,11 +420,11 @@ static int walk(struct store *store, enum row_table table, const char *rest, sto
 	for (size_t i = 0; i < layout->count; i++)
 		buf_printf(&sql, "%s%s", i ? "," : "", layout->columns[i].name);
 	buf_printf(&sql, " FROM %s %s", layout->table, rest);
-	r = prepare(store, buf_text(&sql), &statement, error);
+	r = store_prepare(store, buf_text(&sql), &statement, error);
 	while (!r && (code = sqlite3_step(statement)) == SQLITE_ROW)
 		r = hand_over(statement, table, take_row, userdata, error);
 	if (!r)
-		r = translate(store, code, layout->table, error);
+		r = store_translate(store, code, layout->table, error);
 	sqlite3_finalize(statement);
 	return r;
 }
@@ -459,7 +437,7 @@ int store_each(struct store *store, enum row_table table, store_take take_row, v
 	buf_append_str(&order, "ORDER BY ");
 	for (size_t i = 0; i < layout->key_count; i++)
 		buf_printf(&order, "%s%s", i ? "," : "", layout->columns[i].name);
-	return walk(store, table, buf_text(&order), take_row, userdata, error);
+	return store_walk(store, table, buf_text(&order), take_row, userdata, error);
 }
 
 int store_each_event(struct store *store, uint64_t since, uint32_t limit, store_take take_row, void *userdata,
@@ -470,7 +448,7 @@ int store_each_event(struct store *store, uint64_t since, uint32_t limit, store_
 	if (since > INT64_MAX)
 		since = INT64_MAX;
 	snprintf(rest, sizeof(rest), "WHERE seq >= %" PRIu64 " ORDER BY seq LIMIT %" PRIu32, since, limit);
-	return walk(store, ROW_EVENT, rest, take_row, userdata, error);
+	return store_walk(store, ROW_EVENT, rest, take_row, userdata, error);
 }
 
 int store_last_event(struct store *store, uint64_t *ret_seq, struct error *error)
@@ -478,40 +456,54 @@ int store_last_event(struct store *store, uint64_t *ret_seq, struct error *error
 	int64_t seq = 0;
 	int r;
 
-	r = query_number(store, "SELECT coalesce(max(seq), 0) FROM event", &seq, error);
+	r = store_query_number(store, "SELECT coalesce(max(seq), 0) FROM event", &seq, error);
 	if (!r)
 		*ret_seq = (uint64_t)seq;
 	return r;
 }
 
-struct verification {
-	uint8_t hash[ID_DIGEST_BYTES];
-	uint64_t expected, bad;
-};
-
-static int verify_row(enum row_table table, void *row, void *userdata, struct error *error)
+int store_prune_events(struct store *store, uint64_t keep, uint32_t limit, bool *ret_more, struct error *error)
 {
-	struct verification *v = userdata;
-	struct audit_row *audit = row;
-	uint8_t digest[ID_DIGEST_BYTES];
+	int64_t first = 0, last = 0;
+	uint64_t upto;
+	char sql[96];
+	int r;
 
-	audit_digest(v->hash, audit, digest);
-	if (!v->bad && (audit->number != v->expected || audit->hash.len != sizeof(digest) ||
-			       !id_equal(audit->hash.data, digest, sizeof(digest))))
-		v->bad = v->expected;
-	memcpy(v->hash, digest, sizeof(digest));
-	v->expected++;
-	row_free(table, row);
+	require(!store->active);
+	r = store_query_number(store, "SELECT coalesce(min(seq), 0) FROM event", &first, error);
+	if (!r)
+		r = store_query_number(store, "SELECT coalesce(max(seq), 0) FROM event", &last, error);
+	if (r)
+		return r;
+	*ret_more = false;
+	if ((uint64_t)(last - first) < keep)
+		return 0;
+	upto = (uint64_t)last - keep;
+	if (upto - (uint64_t)first >= limit) {
+		upto = (uint64_t)first + limit - 1;
+		*ret_more = true;
+	}
+	snprintf(sql, sizeof(sql), "DELETE FROM event WHERE seq <= %" PRIu64, upto);
+	return store_run_sql(store, sql, error);
+}
+
+static int take_spec(enum row_table table, void *row, void *userdata, struct error *error)
+{
+	*(struct spec_row **)userdata = row;
 	return 0;
 }
 
-int store_verify_audit(struct store *store, uint64_t *ret_bad, struct error *error)
+int store_get_spec(struct store *store, uint64_t task, struct spec_row **ret_spec, struct error *error)
 {
-	struct verification v = { .expected = 1 };
+	struct spec_row *spec = NULL;
+	char rest[64];
 	int r;
 
-	r = store_each(store, ROW_AUDIT, verify_row, &v, error);
-	if (!r)
-		*ret_bad = v.bad;
-	return r;
+	snprintf(rest, sizeof(rest), "WHERE task = %" PRIu64 " LIMIT 1", task > INT64_MAX ? 0 : task);
+	r = store_walk(store, ROW_SPEC, rest, take_spec, &spec, error);
+	if (r)
+		row_free(ROW_SPEC, spec);
+	else if (spec)
+		*ret_spec = spec;
+	return r ? r : spec ? 0 : -ENODATA;
 }

@@ -44,5 +44,38 @@ int store_each_event(struct store *store, uint64_t since, uint32_t limit, store_
 	struct error *error);
 /* The highest seq, 0: none. */
 int store_last_event(struct store *store, uint64_t *ret_seq, struct error *error);
-/* Walks the audit chain. *ret_bad is the number of the first row that does not fit, 0: all do. */
-int store_verify_audit(struct store *store, uint64_t *ret_bad, struct error *error);
+/* Events that are older than the newest `keep` are deleted, `limit` at most, in a transaction of its own (never within
+ * another). *ret_more: there are more to delete. The audit log is never shortened. */
+int store_prune_events(struct store *store, uint64_t keep, uint32_t limit, bool *ret_more, struct error *error);
+/* One task's spec. -ENODATA: there is none. Free with row_free. */
+int store_get_spec(struct store *store, uint64_t task, struct spec_row **ret_spec, struct error *error);
+
+/* --- audit --------------------------------------------------------------------------------------------------- */
+
+/* Audit rows with number >= since, `limit` at most, in order. */
+int store_each_audit(struct store *store, uint64_t since, uint32_t limit, store_take take, void *userdata,
+	struct error *error);
+/* The number of the last row, 0: none. */
+int store_last_audit(struct store *store, uint64_t *ret_number, struct error *error);
+/* Walks a piece of the audit chain: `limit` rows at most from `from` (0: the first), resting on the row before it.
+ * *ret_bad is the number of the first row that does not fit or is missing, 0: all do. *ret_next is where to go on,
+ * 0: it was the last piece, or one is bad. */
+int store_verify_audit(struct store *store, uint64_t from, uint32_t limit, uint64_t *ret_next, uint64_t *ret_bad,
+	struct error *error);
+
+/* --- backup -------------------------------------------------------------------------------------------------- */
+
+/* Copies the database at `path` into the new file `to` (0600): whole and consistent, also while a coordinator writes to
+ * it. -EEXIST if `to` is there. A copy that could not be finished is removed. */
+int store_backup(const char *path, const char *to, struct error *error);
+
+struct store_health {
+	int64_t schema, tasks, events, audits;
+	uint64_t audit_bad;  /* first broken row of the audit log, 0: none */
+	char *damage;        /* SQLite's own first words on what is broken, NULL: nothing */
+};
+
+/* Reads all of the database at `path` and changes nothing: integrity, references, audit chain. 0 also if it is damaged:
+ * look into *ret_health. STORE_E_FOREIGN as store_open, -ENOENT. */
+int store_check(const char *path, struct store_health *ret_health, struct error *error);
+void store_health_deinit(struct store_health *health);

@@ -3,7 +3,9 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <cmocka.h>
+#include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include "coordinator/core/core.h"
@@ -32,11 +34,20 @@ static void put_audit(struct store *store, const char *text)
 	assert_int_equal(store_put(store, ROW_AUDIT, &row, NULL), 0);
 }
 
+/* The first bad row, looked for in pieces. */
+static uint64_t verify_all(struct store *store, uint32_t piece)
+{
+	uint64_t next = 1, bad = 0;
+
+	while (next)
+		assert_int_equal(store_verify_audit(store, next, piece, &next, &bad, NULL), 0);
+	return bad;
+}
+
 static void test_audit_chain(void **state)
 {
 	_cleanup_(store_free_p) struct store *store = open_memory();
 	struct audit_row forged = { .number = 2, .actor = (char *)"me", .act = (char *)"act" };
-	uint64_t bad = 99;
 
 	assert_int_equal(store_begin(store, NULL), 0);
 	put_audit(store, "1");
@@ -48,13 +59,160 @@ static void test_audit_chain(void **state)
 	put_audit(store, "2");
 	put_audit(store, "3");
 	assert_int_equal(store_commit(store, NULL), 0);
-	assert_int_equal(store_verify_audit(store, &bad, NULL), 0);
-	assert_int_equal(bad, 0);
+	assert_int_equal(verify_all(store, 100), 0);
+	assert_int_equal(verify_all(store, 1), 0);
 	assert_int_equal(store_begin(store, NULL), 0);
 	assert_int_equal(store_drop(store, ROW_AUDIT, &forged, NULL), 0);
 	assert_int_equal(store_commit(store, NULL), 0);
-	assert_int_equal(store_verify_audit(store, &bad, NULL), 0);
-	assert_int_equal(bad, 2);
+	assert_int_equal(verify_all(store, 100), 2);
+	assert_int_equal(verify_all(store, 1), 2);
+}
+
+/* The place of `text` in the file, which is there once. */
+static off_t find_in_file(const char *path, const char *text, char *ret_byte)
+{
+	_cleanup_free_ char *data = NULL;
+	size_t len = 0;
+	char *found;
+
+	assert_int_equal(io_read_file(path, 1 << 24, &data, &len), 0);
+	found = memmem(data, len, text, strlen(text));
+	assert_non_null(found);
+	assert_null(memmem(found + 1, len - (size_t)(found + 1 - data), text, strlen(text)));
+	*ret_byte = *found;
+	return found - data;
+}
+
+static void flip_in_file(const char *path, const char *text)
+{
+	char byte;
+	off_t at = find_in_file(path, text, &byte);
+	_cleanup_close_ int fd = open(path, O_RDWR | O_CLOEXEC);
+
+	byte ^= 1;
+	assert_true(fd >= 0);
+	assert_int_equal(pwrite(fd, &byte, 1, at), 1);
+}
+
+static struct store *open_file(const char *path)
+{
+	struct store *store = NULL;
+
+	assert_int_equal(store_open(&store, path, NULL), 0);
+	return store;
+}
+
+static void fill_file(const char *path)
+{
+	_cleanup_(store_free_p) struct store *store = open_file(path);
+	char text[32];
+
+	assert_int_equal(store_begin(store, NULL), 0);
+	for (int i = 1; i <= 300; i++) {
+		snprintf(text, sizeof(text), "row-%03d.", i);
+		put_audit(store, text);
+	}
+	assert_int_equal(store_commit(store, NULL), 0);
+}
+
+/* One bit of the file on the disk, and the row that it is in is named. */
+static void test_flipped_byte_is_named(void **state)
+{
+	char dir[] = "/tmp/mt-store-XXXXXX", path[64];
+	_cleanup_(store_free_p) struct store *store = NULL;
+	_cleanup_(store_health_deinit) struct store_health health = { 0 };
+
+	assert_non_null(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/db", dir);
+	fill_file(path);
+	assert_int_equal(store_check(path, &health, NULL), 0);
+	assert_int_equal(health.audits, 300);
+	assert_int_equal(health.audit_bad, 0);
+	flip_in_file(path, "row-217.");
+	store = open_file(path);
+	assert_int_equal(verify_all(store, 4096), 217);
+	assert_int_equal(verify_all(store, 50), 217);
+	store_free(take(store));
+	assert_int_equal(store_check(path, &health, NULL), 0);
+	assert_null(health.damage);
+	assert_int_equal(health.audit_bad, 217);
+	io_remove_tree(dir);
+}
+
+/* A row that vanishes from the end while the coordinator knows better. */
+static void test_missing_end_is_seen(void **state)
+{
+	_cleanup_(store_free_p) struct store *store = open_memory();
+	struct audit_row last = { .number = 2 };
+
+	assert_int_equal(store_begin(store, NULL), 0);
+	put_audit(store, "1");
+	put_audit(store, "2");
+	assert_int_equal(store_drop(store, ROW_AUDIT, &last, NULL), 0);
+	assert_int_equal(store_commit(store, NULL), 0);
+	assert_int_equal(verify_all(store, 10), 2);
+}
+
+static void put_event(struct store *store, uint64_t seq)
+{
+	struct event_row row = { .seq = seq, .kind = (char *)"task.state" };
+
+	assert_int_equal(store_put(store, ROW_EVENT, &row, NULL), 0);
+}
+
+static int count_row(enum row_table table, void *row, void *userdata, struct error *error)
+{
+	++*(unsigned int *)userdata;
+	row_free(table, row);
+	return 0;
+}
+
+/* Old events go, a piece at a time; the newest and the audit log stay. */
+static void test_old_events_go(void **state)
+{
+	_cleanup_(store_free_p) struct store *store = open_memory();
+	unsigned int events = 0, rounds = 0;
+	uint64_t last = 0;
+	bool more = true;
+
+	assert_int_equal(store_begin(store, NULL), 0);
+	for (uint64_t seq = 1; seq <= 100; seq++)
+		put_event(store, seq);
+	put_audit(store, "kept");
+	assert_int_equal(store_commit(store, NULL), 0);
+	for (; more; rounds++)
+		assert_int_equal(store_prune_events(store, 30, 25, &more, NULL), 0);
+	assert_int_equal(rounds, 3);
+	assert_int_equal(store_each_event(store, 0, 1000, count_row, &events, NULL), 0);
+	assert_int_equal(events, 30);
+	assert_int_equal(store_last_event(store, &last, NULL), 0);
+	assert_int_equal(last, 100);
+	assert_int_equal(verify_all(store, 10), 0);
+}
+
+/* A copy made while its source is open and written to is a whole database, and overwrites nothing. */
+static void test_backup(void **state)
+{
+	char dir[] = "/tmp/mt-store-XXXXXX", path[64], copy[64];
+	_cleanup_(store_free_p) struct store *store = NULL;
+	_cleanup_(store_health_deinit) struct store_health health = { 0 };
+	_cleanup_(error_deinit) struct error error = ERROR_NULL;
+
+	assert_non_null(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/db", dir);
+	snprintf(copy, sizeof(copy), "%s/copy", dir);
+	fill_file(path);
+	store = open_file(path);
+	assert_int_equal(store_begin(store, NULL), 0);
+	put_audit(store, "not committed yet");
+	assert_int_equal(store_backup(path, copy, &error), 0);
+	assert_int_equal(store_commit(store, NULL), 0);
+	assert_int_equal(store_check(copy, &health, NULL), 0);
+	assert_int_equal(health.audits, 300);
+	assert_int_equal(health.audit_bad, 0);
+	assert_int_equal(store_backup(path, copy, &error), -EEXIST);
+	assert_non_null(strstr(error_text(&error, 0), "overwrites nothing"));
+	io_remove_tree(dir);
 }
 
 static void test_foreign_file(void **state)
@@ -184,6 +342,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_audit_chain),
+		cmocka_unit_test(test_flipped_byte_is_named),
+		cmocka_unit_test(test_missing_end_is_seen),
+		cmocka_unit_test(test_old_events_go),
+		cmocka_unit_test(test_backup),
 		cmocka_unit_test(test_foreign_file),
 		cmocka_unit_test(test_submit_is_repeatable),
 		cmocka_unit_test(test_prompt_limit),
