@@ -59,6 +59,26 @@ static const struct option_table init_table = {
 	.count = ARRAY_SIZE(init_specs),
 };
 
+static const struct option_spec upkeep_specs[] = {
+	{ .name = "system", .type = OPTION_FLAG, .offset = FIELD(system), .help = "of /var/lib/maestro" },
+};
+
+static const struct option_table backup_table = {
+	.program = "maestro-coordinator backup",
+	.usage = "[OPTION]... FILE",
+	.summary = "Copies the database into a new file, whole, also while the coordinator runs. Overwrites nothing.",
+	.specs = upkeep_specs,
+	.count = ARRAY_SIZE(upkeep_specs),
+};
+
+static const struct option_table check_table = {
+	.program = "maestro-coordinator check",
+	.usage = "[OPTION]... [FILE]",
+	.summary = "Reads all of the database, or of a backup: whether it is whole, ours, and its audit log unbroken.",
+	.specs = upkeep_specs,
+	.count = ARRAY_SIZE(upkeep_specs),
+};
+
 /* Where everything is, for one run of the program. */
 struct places {
 	struct paths paths;
@@ -95,20 +115,28 @@ static int say(const struct error *error, int r)
 }
 
 /* *ret_exit is set when the program is done (help, or wrong use). */
-static bool parse(const struct option_table *table, struct options *options, int argc, char **argv, int *ret_exit)
+static bool parse_operand(const struct option_table *table, struct options *options, int argc, char **argv,
+	const char **ret_operand, int *ret_exit)
 {
 	_cleanup_(error_deinit) struct error error = ERROR_NULL;
 	char **operands;
-	int r, count = 0;
+	int r, count = 0, allowed = ret_operand ? 1 : 0;
 
 	r = option_parse(table, options, argc, argv, false, &operands, &count, &error);
+	if (!r && count > allowed)
+		r = error_set(&error, OPTION_E_USAGE, "'%s' is not expected", operands[allowed]);
 	if (!r && count)
-		r = error_set(&error, OPTION_E_USAGE, "'%s' is not expected", operands[0]);
+		*ret_operand = operands[0];
 	if (r == OPTION_E_HELP || r == OPTION_E_VERSION)
 		*ret_exit = 0;
 	else if (r)
 		*ret_exit = say(&error, r);
 	return r == 0;
+}
+
+static bool parse(const struct option_table *table, struct options *options, int argc, char **argv, int *ret_exit)
+{
+	return parse_operand(table, options, argc, argv, NULL, ret_exit);
 }
 
 /* --- init ---------------------------------------------------------------------------------------------------- */
@@ -133,6 +161,47 @@ static int run_init(int argc, char **argv)
 		return say(&error, r);
 	printf(made ? "A new cluster in %s\n" : "%s: it is there already\n", places.state);
 	return 0;
+}
+
+/* --- backup, check ------------------------------------------------------------------------------------------- */
+
+static int run_backup(int argc, char **argv)
+{
+	_cleanup_(error_deinit) struct error error = ERROR_NULL;
+	_cleanup_(places_deinit) struct places places = { 0 };
+	struct options options = { 0 };
+	const char *file = NULL;
+	int r, code = 0;
+
+	if (!parse_operand(&backup_table, &options, argc, argv, &file, &code))
+		return code;
+	if (!file) {
+		r = error_set(&error, OPTION_E_USAGE, "backup: into which FILE?");
+		return say(&error, r);
+	}
+	r = places_init(&places, options.system, &error);
+	if (!r)
+		r = service_backup(places.state, file, &error);
+	if (r)
+		return say(&error, r);
+	printf("%s: `maestro-coordinator check %s` reads it over\n", file, file);
+	return 0;
+}
+
+static int run_check(int argc, char **argv)
+{
+	_cleanup_(error_deinit) struct error error = ERROR_NULL;
+	_cleanup_(places_deinit) struct places places = { 0 };
+	struct options options = { 0 };
+	const char *file = NULL;
+	int r, code = 0;
+
+	if (!parse_operand(&check_table, &options, argc, argv, &file, &code))
+		return code;
+	r = places_init(&places, options.system, &error);
+	if (!r)
+		r = service_check(places.state, file, stdout, &error);
+	return r ? say(&error, r) : 0;
 }
 
 /* --- run ----------------------------------------------------------------------------------------------------- */
@@ -348,14 +417,20 @@ int main(int argc, char **argv)
 		return run_init(argc - 1, argv + 1);
 	if (strcmp(command, "run") == 0)
 		return run_run(argc - 1, argv + 1);
+	if (strcmp(command, "backup") == 0)
+		return run_backup(argc - 1, argv + 1);
+	if (strcmp(command, "check") == 0)
+		return run_check(argc - 1, argv + 1);
 	if (strcmp(command, "--version") == 0) {
 		printf("maestro-coordinator %s\n", MAESTRO_VERSION);
 		return 0;
 	}
 	fprintf(strcmp(command, "--help") == 0 ? stdout : stderr,
-		"Usage: maestro-coordinator init|run [OPTION]...\n"
+		"Usage: maestro-coordinator init|run|backup|check [OPTION]...\n"
 		"  init   makes cluster id, certificates, admin key and database; safe to repeat\n"
 		"  run    keeps the tasks and workers; in the foreground\n"
+		"  backup copies the database into a new file, also while it runs\n"
+		"  check  reads all of the database, or of a backup, and says whether it is whole\n"
 		"`maestro-coordinator run --help` shows the options.\n");
 	return strcmp(command, "--help") == 0 ? 0 : 2;
 }

@@ -1,6 +1,7 @@
 /* The coordinator's outside: listeners, identities, requests, routing. Binds core, store and link on one loop. */
 #pragma once
 
+#include <stdio.h>
 #include <systemd/sd-event.h>
 #include "proto/base/error.h"
 #include "proto/base/log.h"
@@ -18,6 +19,12 @@ struct service_config {
 /* Makes cluster id, CA, server certificate, admin key and database in `state`; what is there is kept.
  * *ret_made (may be NULL): whether anything was missing. */
 int service_init(const char *state, bool *ret_made, struct error *error);
+/* For a person on the coordinator's machine; a coordinator may run with this state all the while. Copies its database
+ * into the new file `to` (-EEXIST if it is there). */
+int service_backup(const char *state, const char *to, struct error *error);
+/* Reads all of a database (NULL: the state's own) and says on `out` what is in it. -EBADMSG with what is broken, and what
+ * to do, in error. */
+int service_check(const char *state, const char *database, FILE *out, struct error *error);
 /* Borrows event and log. Listens when it returns 0. */
 int service_new(struct service **ret_service, sd_event *event, struct log *log, const struct service_config *config,
 	struct error *error);
