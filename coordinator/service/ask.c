@@ -199,7 +199,7 @@ static const struct attempt_row *find_attempt_for(struct conn *conn, const Maest
 		fail(conn, envelope, FAIL(NOT_FOUND), what, "there is no such attempt", NULL);
 	else if (!attempt)
 		fail(conn, envelope, FAIL(FAILED), what, "it has not started yet", NULL);
-	else if (!core_worker_ready(core, attempt->worker))
+	else if (!conn_worker_reachable(conn->service, attempt->worker))
 		fail(conn, envelope, FAIL(UNAVAILABLE), what, "its worker is not connected",
 			"`maestro worker ls` shows who is there");
 	else

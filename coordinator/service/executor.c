@@ -112,16 +112,31 @@ static bool can_write(struct executor *executor)
 	return !r;
 }
 
+/* The core is made anew once more: all its clocks begin now, as after a restart. */
+static void probe(struct executor *executor)
+{
+	_cleanup_(error_deinit) struct error error = ERROR_NULL;
+	int r;
+
+	if (!can_write(executor))
+		return;
+	r = reload(executor, &error);
+	if (r) {
+		log_error(executor->log, "the database cannot be read: %s", error_text(&error, r));
+		return;
+	}
+	log_info(executor->log, "the database can be written again");
+	free(take(executor->trouble));
+	executor->ops->recovered(executor->userdata);
+}
+
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct executor *executor = userdata;
 	struct core_event tick = { .type = CORE_EVENT_TICK };
 
 	if (executor->trouble) {
-		if (can_write(executor)) {
-			log_info(executor->log, "the database can be written again");
-			free(take(executor->trouble));
-		}
+		probe(executor);
 		arm_timer(executor);
 		return 0;
 	}

@@ -3,8 +3,8 @@
  * Events of one turn of the loop are gathered into one transaction; when nothing else is pending (or enough has been
  * gathered) it is committed, and only then are messages sent and answers given. If a write fails, the transaction is
  * rolled back, whoever waits for an answer of it is told so, and the core is made anew from what is stored: nothing
- * that was not saved was ever said. Until writing works again, events that come from people are refused and workers
- * are kept away (they keep what they have to tell). */
+ * that was not saved was ever said. Until writing works again (looked for every few seconds) all events are refused:
+ * people are told, and workers keep what they have to tell until they come anew. */
 #pragma once
 
 #include <systemd/sd-event.h>
@@ -19,8 +19,10 @@ struct executor_ops {
 	void (*deliver)(const struct core_effect *effect, void *userdata);
 	/* Everything of this turn was delivered. */
 	void (*settled)(void *userdata);
-	/* The database cannot be written: the core is new, no worker is connected to it any more. */
+	/* The database cannot be written: the core is new and knows of no worker that is connected. */
 	void (*failed)(const char *why, void *userdata);
+	/* It can again: the core is new once more, and workers may come. */
+	void (*recovered)(void *userdata);
 };
 
 int executor_new(struct executor **ret_executor, sd_event *event, struct log *log, struct store *store,

@@ -20,6 +20,7 @@ struct conn {
 	char *name;  /* a worker's; NULL for people */
 	char *actor; /* for audit and events */
 	bool replaced; /* a newer connection of the same worker speaks for it */
+	bool suspended; /* a worker that the core does not know of while nothing can be written: screens and keys only */
 	struct {
 		bool model, events, follow, stale, done;
 		uint64_t request, next_seq;
@@ -98,6 +99,8 @@ struct service {
 /* service.c */
 struct conn *conn_find(const struct service *service, uint64_t id);
 struct conn *conn_find_worker(const struct service *service, const char *name);
+/* Whether a worker can be asked about its sessions: it is past READY, or only the database keeps it from being so. */
+bool conn_worker_reachable(const struct service *service, const char *name);
 /* 0 or what link_peer_send said. */
 int conn_send(struct conn *conn, enum channel channel, Maestro__Envelope *envelope);
 /* To a person's request; the client may be gone. Large answers go by bulk. */

@@ -29,6 +29,13 @@ struct conn *conn_find_worker(const struct service *service, const char *name)
 	return NULL;
 }
 
+bool conn_worker_reachable(const struct service *service, const char *name)
+{
+	const struct conn *conn = conn_find_worker(service, name);
+
+	return core_worker_ready(service_core(service), name) || (conn && conn->suspended);
+}
+
 int conn_send(struct conn *conn, enum channel channel, Maestro__Envelope *envelope)
 {
 	return link_peer_send(conn->peer, channel, envelope);
@@ -263,25 +270,46 @@ static void on_settled(void *userdata)
 	watch_settled(userdata);
 }
 
-/* The core is what is stored. Workers come again and are judged anew; watchers get the picture that is true. */
+static void show_anew(struct service *service)
+{
+	struct conn *conn, *next;
+
+	HASH_ITER (hh, service->conns, conn, next) {
+		if (conn->name || !conn->watch.model)
+			continue;
+		conn->watch.stale = true;
+		watch_writable(conn);
+	}
+}
+
+/* The core is what is stored; watchers get the picture that is true. Workers stay connected for the sake of those who
+ * look at their sessions, but what they report is not taken: they say it again when they have come anew. */
 static void on_failed(const char *why, void *userdata)
+{
+	struct service *service = userdata;
+
+	for (struct conn *conn = service->conns; conn; conn = conn->hh.next)
+		if (conn->name && !conn->replaced)
+			conn->suspended = true;
+	show_anew(service);
+}
+
+static void on_recovered(void *userdata)
 {
 	struct service *service = userdata;
 	struct conn *conn, *next;
 
 	HASH_ITER (hh, service->conns, conn, next) {
-		if (conn->name) {
-			conn->replaced = true;
-			ask_worker_gone(service, conn);
-			link_peer_close(conn->peer, why, 0);
-		} else if (conn->watch.model) {
-			conn->watch.stale = true;
-			watch_writable(conn);
-		}
+		if (!conn->name || !conn->suspended)
+			continue;
+		conn->replaced = true;
+		ask_worker_gone(service, conn);
+		link_peer_close(conn->peer, "the database can be written again: come anew", 0);
 	}
+	show_anew(service);
 }
 
-static const struct executor_ops executor_ops = { on_deliver, on_settled, on_failed };
+static const struct executor_ops executor_ops = { on_deliver, on_settled, on_failed, on_recovered };
 
 /* --- life ---------------------------------------------------------------------------------------------------- */
 
