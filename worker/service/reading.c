@@ -4,9 +4,11 @@
 #include <string.h>
 #include "proto/base/io.h"
 #include "proto/wire/message.h"
+#include "proto/wire/timeline.h"
 #include "worker/session/transcript.h"
 
 #define OUTPUT_MAX_BYTES (1024u * 1024)
+#define TIMED_MAX_BYTES (512u * 1024) /* one record at least, which has 256 KiB */
 #define LOGS_HINT "its output can still be read with: maestro logs TASK"
 
 static void reading_free(struct reading *reading)
@@ -48,11 +50,11 @@ void reading_screenshot(struct session *session, const void *data, size_t len)
 }
 
 /* Answers come in the order of the questions, ours among the others'. */
-static int ask_holder(struct session *session, const struct reading *asked, bool ansi)
+static int ask_holder(struct session *session, const struct reading *asked, bool ansi, uint32_t scrollback_bytes)
 {
 	struct reading *reading = calloc(1, sizeof(*reading));
 
-	if (!reading || holder_ask_screenshot(session->holder, ansi)) {
+	if (!reading || holder_ask_screenshot(session->holder, ansi, scrollback_bytes)) {
 		free(reading);
 		return -EIO;
 	}
@@ -66,7 +68,7 @@ void reading_ask_quietly(struct session *session)
 	struct reading ours = { .ours = true };
 
 	if (session->holder)
-		ask_holder(session, &ours, false);
+		ask_holder(session, &ours, false, 0);
 }
 
 void reading_clear(struct session *session, const char *why)
@@ -83,12 +85,15 @@ void reading_clear(struct session *session, const char *why)
 static void ask_screen(struct service *service, uint64_t request, const Maestro__ReadSession *message)
 {
 	struct session *session = session_find(service, message->task, message->attempt);
-	bool ansi = message->kind == MAESTRO__READ_KIND__READ_SCREEN_ANSI;
+	bool above = message->kind == MAESTRO__READ_KIND__READ_SCROLLBACK;
+	bool ansi = above || message->kind == MAESTRO__READ_KIND__READ_SCREEN_ANSI;
+	uint32_t scrollback_bytes = !above ? 0 : message->has_max_bytes && message->max_bytes < TIMED_MAX_BYTES
+							? message->max_bytes : TIMED_MAX_BYTES;
 	struct reading theirs = { .request = request, .peer_number = service->peer_number };
 
 	if (!session || !session->holder || session->exited)
 		fail(service, request, service->peer_number, "the session has ended", LOGS_HINT);
-	else if (ask_holder(session, &theirs, ansi))
+	else if (ask_holder(session, &theirs, ansi, scrollback_bytes))
 		fail(service, request, service->peer_number, "the session does not answer", NULL);
 }
 
@@ -134,6 +139,44 @@ static int output(const char *path, const Maestro__ReadSession *message, struct 
 	return 0;
 }
 
+static int put_timed(void *userdata, const struct transcript_item *item)
+{
+	static const struct {
+		enum transcript_kind kind;
+		enum timeline_kind as;
+	} kinds[] = { { TRANSCRIPT_DATA, TIMELINE_OUTPUT }, { TRANSCRIPT_RESIZE, TIMELINE_RESIZE },
+		{ TRANSCRIPT_MARK, TIMELINE_MARK }, { TRANSCRIPT_GAP, TIMELINE_GAP } };
+	struct timeline_item timed = { .wall_ms = item->wall_ms, .data = item->data, .len = item->len, .cols = item->cols,
+		.rows = item->rows, .lost_bytes = item->len };
+
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		if (kinds[i].kind != item->kind)
+			continue;
+		timed.kind = kinds[i].as;
+		return timeline_put(userdata, &timed);
+	}
+	return 0; /* written by a newer holder */
+}
+
+static int timed(const char *path, const Maestro__ReadSession *message, struct buf *out, Maestro__SessionBytes *bytes)
+{
+	_cleanup_(transcript_reader_free_p) struct transcript_reader *reader = NULL;
+	struct timeline_writer writer = TIMELINE_WRITER(out);
+	size_t max_bytes = message->has_max_bytes && message->max_bytes < TIMED_MAX_BYTES ? message->max_bytes : TIMED_MAX_BYTES;
+	uint64_t position = message->has_offset ? message->offset : 0;
+	int r = transcript_reader_new(&reader, path);
+
+	if (!r)
+		r = transcript_part(reader, &position, max_bytes, put_timed, &writer);
+	if (r && (r != TRANSCRIPT_E_END || !reader))
+		return r;
+	bytes->has_data = bytes->has_offset = bytes->has_next = true;
+	bytes->data = (ProtobufCBinaryData){ out->len, out->data };
+	bytes->offset = message->has_offset ? message->offset : 0;
+	bytes->next = position;
+	return 0;
+}
+
 static void ask_output(struct service *service, uint64_t request, const Maestro__ReadSession *message)
 {
 	const struct attempt *attempt = attempts_find(service->core, message->task, message->attempt);
@@ -142,7 +185,8 @@ static void ask_output(struct service *service, uint64_t request, const Maestro_
 	_cleanup_(buf_deinit) struct buf out = BUF_NULL;
 	Maestro__SessionBytes bytes = MAESTRO__SESSION_BYTES__INIT;
 	bool coming = attempt && (attempt_live(attempt) || attempt->state < ATTEMPT_RUNNING);
-	int r = path ? output(path, message, &out, &bytes) : -ENOMEM;
+	int r = !path ? -ENOMEM : message->kind == MAESTRO__READ_KIND__READ_TIMED ? timed(path, message, &out, &bytes)
+										  : output(path, message, &out, &bytes);
 
 	if (r == TRANSCRIPT_E_NOT_FOUND && coming)
 		r = 0; /* nothing was printed yet */
@@ -158,7 +202,7 @@ static void ask_output(struct service *service, uint64_t request, const Maestro_
 
 void reading_ask(struct service *service, uint64_t request, const Maestro__ReadSession *message)
 {
-	if (message->kind == MAESTRO__READ_KIND__READ_OUTPUT)
+	if (message->kind == MAESTRO__READ_KIND__READ_OUTPUT || message->kind == MAESTRO__READ_KIND__READ_TIMED)
 		ask_output(service, request, message);
 	else
 		ask_screen(service, request, message);

@@ -90,6 +90,8 @@ struct stream {
 	Maestro__HolderSeries kind;
 	uint32_t rate_hz;
 	bool drive;
+	bool asks;       /* drives only while no other that asks does; is told */
+	uint32_t told;   /* enum of streams.c: what it knows of who drives */
 	struct watcher watcher;
 };
 

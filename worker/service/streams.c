@@ -66,6 +66,65 @@ static void tell_holder(struct session *session, Maestro__HolderSeries kind, boo
 	holder_send_watch(session->holder, kind, on, rate_hz, on && keyframe);
 }
 
+/* --- who drives ---
+ *
+ * Of the streams that ask, one at most has its keys and its size taken. Those of consoles that do not ask are taken
+ * beside it, as they always were. */
+
+enum told {
+	TOLD_NOTHING,
+	TOLD_NOBODY_DRIVES,
+	TOLD_ANOTHER_DRIVES,
+	TOLD_IT_DRIVES,
+};
+
+static struct stream *driver_of(const struct session *session)
+{
+	struct stream *stream;
+
+	list_for_each (stream, &session->service->streams, link)
+		if (stream->session == session && stream->asks && stream->drive)
+			return stream;
+	return NULL;
+}
+
+/* Tells a stream that asks, if it does not know it yet. What finds no room is told before its next picture. */
+static void tell_driver(struct service *service, struct stream *stream)
+{
+	Maestro__StreamFrame frame = MAESTRO__STREAM_FRAME__INIT;
+	Maestro__Envelope envelope = MAESTRO__ENVELOPE__INIT;
+	enum told news = stream->drive ? TOLD_IT_DRIVES : driver_of(stream->session) ? TOLD_ANOTHER_DRIVES : TOLD_NOBODY_DRIVES;
+
+	if (!stream->asks || stream->told == news)
+		return;
+	frame.stream = stream->number;
+	frame.has_driving = frame.has_driven = true;
+	frame.driving = stream->drive;
+	frame.driven = news == TOLD_ANOTHER_DRIVES;
+	envelope.body_case = MAESTRO__ENVELOPE__BODY_STREAM_FRAME;
+	envelope.stream_frame = &frame;
+	if (uplink_send(service, channel_of(stream), &envelope) == 0)
+		stream->told = news;
+}
+
+static void tell_drivers(struct session *session)
+{
+	struct stream *stream;
+
+	list_for_each (stream, &session->service->streams, link)
+		if (stream->session == session)
+			tell_driver(session->service, stream);
+}
+
+static void take_drive(struct stream *stream)
+{
+	struct stream *driver = driver_of(stream->session);
+
+	if (driver)
+		driver->drive = false;
+	stream->drive = true;
+}
+
 static void stream_free(struct stream *stream)
 {
 	list_remove(&stream->link);
@@ -80,6 +139,7 @@ static void stream_end(struct stream *stream)
 	struct series *series = series_of(session, kind);
 
 	stream_free(stream);
+	tell_drivers(session);
 	if (!list_empty(&series->watchers))
 		return;
 	series_reset(series);
@@ -94,7 +154,10 @@ static void send_frame(struct service *service, struct stream *stream, bool last
 	Maestro__Envelope envelope = MAESTRO__ENVELOPE__INIT;
 	_cleanup_(buf_deinit) struct buf update = BUF_NULL;
 	uint64_t number = 0;
-	int r = watcher_next(&stream->watcher, clock_boottime_ms(), last, &update, &number);
+	int r;
+
+	tell_driver(service, stream);
+	r = watcher_next(&stream->watcher, clock_boottime_ms(), last, &update, &number);
 
 	if (r == WATCH_E_NOTHING)
 		return;
@@ -235,10 +298,17 @@ static void begin(struct session *session, const Maestro__StreamOpen *open, stru
 	stream->kind = tile ? MAESTRO__HOLDER_SERIES__SERIES_TILE : MAESTRO__HOLDER_SERIES__SERIES_ATTACHED;
 	stream->rate_hz = !tile ? 0 : rate_hz < TILE_RATE_MAX_HZ ? rate_hz : TILE_RATE_MAX_HZ;
 	stream->drive = open->has_drive && open->drive;
+	stream->asks = stream->drive && open->has_take_over;
 	series = series_of(session, stream->kind);
 	first = list_empty(&series->watchers);
 	watcher_init(&stream->watcher, series, tile ? 1000 / stream->rate_hz : 0);
+	if (stream->asks && driver_of(session)) {
+		stream->drive = false;
+		if (open->take_over)
+			take_drive(stream);
+	}
 	list_append(&session->service->streams, &stream->link);
+	tell_drivers(session);
 	if (stream->drive)
 		resize(session, open->has_cols ? open->cols : 0, open->has_rows ? open->rows : 0);
 	tell_holder(session, stream->kind, first);
@@ -286,6 +356,10 @@ void streams_input(struct service *service, const Maestro__StreamInput *input)
 {
 	struct stream *stream = stream_find(service, input->stream);
 
+	if (stream && stream->asks && input->has_take_over && input->take_over) {
+		take_drive(stream);
+		tell_drivers(stream->session);
+	}
 	if (!stream || !stream->drive)
 		return;
 	resize(stream->session, input->has_cols ? input->cols : 0, input->has_rows ? input->rows : 0);

@@ -42,18 +42,18 @@ static int put_style(struct buf *out, const struct screen_style *style)
 	return r ? r : buf_append_str(out, "m");
 }
 
-static int put_row(struct buf *out, const struct screen *screen, const struct screen_row *row)
+static int put_cells(struct buf *out, const struct screen *screen, const struct screen_cell *cells, size_t count)
 {
 	uint16_t style = 0;
 	int r = 0;
 
-	for (unsigned int i = 0; !r && i < row->used; i++) {
+	for (size_t i = 0; !r && i < count; i++) {
 		char buffer[SCREEN_CLUSTER_BYTES_MAX];
 		const char *text;
-		size_t len = screen_cell_text(screen, &row->cells[i], buffer, &text);
+		size_t len = screen_cell_text(screen, &cells[i], buffer, &text);
 
-		if (row->cells[i].style != style)
-			r = put_style(out, screen_style(screen, style = row->cells[i].style));
+		if (cells[i].style != style)
+			r = put_style(out, screen_style(screen, style = cells[i].style));
 		if (!r)
 			r = buf_append(out, text, len);
 	}
@@ -68,6 +68,32 @@ int ansi_screen(const struct screen *screen, struct buf *out)
 	while (rows && !screen->row[rows - 1].used)
 		rows--;
 	for (unsigned int i = 0; !r && i < rows; i++)
-		r = put_row(out, screen, &screen->row[i]);
+		r = put_cells(out, screen, screen->row[i].cells, screen->row[i].used);
+	return r;
+}
+
+/* Finds where to begin by going back until the bytes, guessed by cells, are used up; then writes forward. */
+int ansi_scrollback(const struct emulator *emulator, size_t max_bytes, struct buf *out)
+{
+	uint64_t first = emulator_scrollback_first(emulator), end = first + emulator_scrollback_count(emulator), line = end;
+	struct screen_cell cells[SCREEN_COLS_MAX];
+	size_t before = out->len, guess = 0;
+	int r = 0;
+
+	while (line > first && guess < max_bytes)
+		guess += emulator_scrollback_read(emulator, --line, cells, ARRAY_SIZE(cells), NULL) + 1;
+	for (; !r && line < end; line++) {
+		size_t count = emulator_scrollback_read(emulator, line, cells, ARRAY_SIZE(cells), NULL);
+
+		r = put_cells(out, emulator_screen(emulator), cells, count < ARRAY_SIZE(cells) ? count : ARRAY_SIZE(cells));
+	}
+	if (!r && out->len - before > max_bytes) { /* colours took more: whole lines go from the front */
+		size_t cut = out->len - before - max_bytes;
+		const uint8_t *newline = memchr(out->data + before + cut, '\n', out->len - before - cut);
+
+		cut = newline ? (size_t)(newline + 1 - out->data) : out->len;
+		memmove(out->data + before, out->data + cut, out->len - cut);
+		out->len -= cut - before;
+	}
 	return r;
 }

@@ -348,12 +348,14 @@ int holder_send_forget(struct holder *holder)
 	return queue(holder, &message);
 }
 
-int holder_ask_screenshot(struct holder *holder, bool ansi)
+int holder_ask_screenshot(struct holder *holder, bool ansi, uint32_t scrollback_bytes)
 {
 	Maestro__HolderMessage message = MAESTRO__HOLDER_MESSAGE__INIT;
 	Maestro__HolderScreenshot screenshot = MAESTRO__HOLDER_SCREENSHOT__INIT;
 
 	screenshot.ansi = ansi;
+	screenshot.has_scrollback_bytes = scrollback_bytes != 0;
+	screenshot.scrollback_bytes = scrollback_bytes;
 	message.body_case = MAESTRO__HOLDER_MESSAGE__BODY_SCREENSHOT;
 	message.screenshot = &screenshot;
 	return queue(holder, &message);

@@ -94,5 +94,6 @@ int holder_send_resize(struct holder *holder, unsigned int cols, unsigned int ro
 int holder_send_kill(struct holder *holder, uint64_t grace_ms);
 /* Only after the exit was told and journalled: the holder goes, `closed` follows. */
 int holder_send_forget(struct holder *holder);
-int holder_ask_screenshot(struct holder *holder, bool ansi);
+/* scrollback_bytes: this much of the lines above the screen goes before it; a holder of an older version leaves it out. */
+int holder_ask_screenshot(struct holder *holder, bool ansi, uint32_t scrollback_bytes);
 int holder_send_mark(struct holder *holder, const void *text, size_t len);

@@ -86,3 +86,8 @@ struct transcript_item {
  * returning non-zero, which is passed on. */
 int transcript_each(struct transcript_reader *reader, int (*each)(void *userdata, const struct transcript_item *item),
 	void *userdata);
+/* The same in pieces: the records from *position on (a place in the file; 0 at first) until max_bytes of output, one
+ * record at least; *position moves behind them. What is damaged is told as a gap of length 0. TRANSCRIPT_E_END: nothing
+ * more yet. */
+int transcript_part(struct transcript_reader *reader, uint64_t *position, size_t max_bytes,
+	int (*each)(void *userdata, const struct transcript_item *item), void *userdata);

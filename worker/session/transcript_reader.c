@@ -342,3 +342,68 @@ int transcript_each(struct transcript_reader *reader, int (*each)(void *userdata
 		r = each_entry(reader, i, &content, each, userdata);
 	return r;
 }
+
+/* Where the next whole record is, at or after *at. TRANSCRIPT_E_END: none yet. *ret_damaged: something that is no
+ * record lay before it. */
+static int next_entry(struct transcript_reader *reader, uint64_t *at, uint64_t file_bytes, struct entry *ret_entry,
+	struct buf *content, bool *ret_damaged)
+{
+	int r = *at < file_bytes ? read_entry(reader, *at, file_bytes, ret_entry, content) : TRANSCRIPT_E_END;
+
+	*ret_damaged = r == TRANSCRIPT_E_END && find_record(reader, at, file_bytes, ret_entry, content);
+	return *ret_damaged ? 0 : r;
+}
+
+static int tell_damage(const struct entry *entry, int (*each)(void *userdata, const struct transcript_item *item),
+	void *userdata)
+{
+	struct transcript_item item = { .kind = TRANSCRIPT_GAP, .offset = entry->record.offset,
+		.wall_ms = entry->record.wall_ms };
+
+	return each(userdata, &item);
+}
+
+/* The one record that was found last is all that the index holds while this runs. */
+static int part_entry(struct transcript_reader *reader, const struct entry *entry, struct buf *content,
+	int (*each)(void *userdata, const struct transcript_item *item), void *userdata)
+{
+	int r;
+
+	buf_clear(&reader->index);
+	reader->raw_entry = 0;
+	r = buf_append(&reader->index, entry, sizeof(*entry));
+	return r ? r : each_entry(reader, 0, content, each, userdata);
+}
+
+int transcript_part(struct transcript_reader *reader, uint64_t *position, size_t max_bytes,
+	int (*each)(void *userdata, const struct transcript_item *item), void *userdata)
+{
+	_cleanup_(buf_deinit) struct buf content = BUF_NULL;
+	uint64_t at = *position, told = 0;
+	struct stat st;
+	int r = 0;
+
+	if (fstat(reader->fd, &st) < 0)
+		return -errno;
+	while (!r && (!told || told < max_bytes)) {
+		struct entry entry;
+		bool damaged;
+
+		r = next_entry(reader, &at, (uint64_t)st.st_size, &entry, &content, &damaged);
+		if (r)
+			break;
+		if (told && told + entry.record.raw_bytes > max_bytes)
+			break;
+		r = damaged ? tell_damage(&entry, each, userdata) : 0;
+		if (!r)
+			r = part_entry(reader, &entry, &content, each, userdata);
+		told += entry.record.raw_bytes + entry.content_bytes + RECORD_FIXED_BYTES;
+		at += RECORD_PREFIX_BYTES + RECORD_FIXED_BYTES + entry.content_bytes + entry.record.frame_bytes;
+		if (!r)
+			*position = at;
+	}
+	buf_clear(&reader->index); /* the index is that of the whole file again */
+	reader->seen = 0;
+	reader->raw_entry = 0;
+	return r == TRANSCRIPT_E_END ? (told ? 0 : TRANSCRIPT_E_END) : r;
+}

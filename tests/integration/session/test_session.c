@@ -326,11 +326,11 @@ static void test_screenshot(void **state)
 	assert_int_equal(fixture_spawn(fixture, SH("printf 'plain \\033[1;31mred\\033[0m\\n'; read a")), 0);
 	fixture_connect(fixture);
 	fixture_wait(fixture, fixture_shows, "red");
-	assert_int_equal(holder_ask_screenshot(fixture->holder, false), 0);
+	assert_int_equal(holder_ask_screenshot(fixture->holder, false, 0), 0);
 	fixture_wait(fixture, has_screenshot, NULL);
 	assert_string_equal(buf_text(&fixture->screenshot), "plain red\n");
 	fixture->got_screenshot = false;
-	assert_int_equal(holder_ask_screenshot(fixture->holder, true), 0);
+	assert_int_equal(holder_ask_screenshot(fixture->holder, true, 0), 0);
 	fixture_wait(fixture, has_screenshot, NULL);
 	assert_string_equal(buf_text(&fixture->screenshot), "plain \033[0;1;31mred\033[0m\n");
 	fixture_type(fixture, "\r");
