@@ -1,6 +1,7 @@
 #include "console/cli/command.h"
 #include "console/cli/paint.h"
 #include "console/cli/print.h"
+#include "console/cli/terminal.h"
 #include "console/client/stream.h"
 #include "proto/base/io.h"
 
@@ -11,8 +12,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/ioctl.h>
-#include <termios.h>
 
 #define DETACH_KEY 0x1c /* Ctrl-\ */
 
@@ -37,64 +36,6 @@ struct attach {
 	bool done;
 	char *ended;      /* why the session closed, NULL: we left */
 };
-
-/* The terminal as it was found. Global, because a crash must find it too. */
-static struct termios saved_terminal;
-static volatile sig_atomic_t terminal_taken;
-
-/* Only what a signal handler may do. */
-static void give_terminal_back(void)
-{
-	const char *end = paint_end_sequence();
-
-	if (!terminal_taken)
-		return;
-	terminal_taken = 0;
-	if (write(STDOUT_FILENO, end, strlen(end)) < 0) {
-		/* the terminal is gone, so there is nothing to give back */
-	}
-	tcsetattr(STDIN_FILENO, TCSAFLUSH, &saved_terminal);
-}
-
-static void on_crash(int signal_number)
-{
-	give_terminal_back();
-	signal(signal_number, SIG_DFL);
-	raise(signal_number);
-}
-
-static int take_terminal(struct error *error)
-{
-	static const int crashes[] = { SIGSEGV, SIGABRT, SIGBUS, SIGILL, SIGFPE };
-	_cleanup_(buf_deinit) struct buf out = BUF_NULL;
-	struct termios raw;
-
-	if (tcgetattr(STDIN_FILENO, &saved_terminal) < 0)
-		return error_set(error, -errno, "the terminal: %m");
-	for (size_t i = 0; i < ARRAY_SIZE(crashes); i++)
-		signal(crashes[i], on_crash);
-	atexit(give_terminal_back);
-	terminal_taken = 1;
-	raw = saved_terminal;
-	cfmakeraw(&raw);
-	if (tcsetattr(STDIN_FILENO, TCSAFLUSH, &raw) < 0)
-		return error_set(error, -errno, "the terminal: %m");
-	if (paint_begin(&out))
-		return -ENOMEM;
-	return io_write_all(STDOUT_FILENO, out.data, out.len);
-}
-
-static void terminal_size(unsigned int *ret_cols, unsigned int *ret_rows)
-{
-	struct winsize size;
-
-	*ret_cols = 80;
-	*ret_rows = 24;
-	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col && size.ws_row) {
-		*ret_cols = size.ws_col;
-		*ret_rows = size.ws_row;
-	}
-}
 
 static void draw(struct attach *attach)
 {
@@ -217,13 +158,13 @@ static int run_attached(struct attach *attach, uint64_t task, struct error *erro
 	if (!r)
 		r = watch_signals(attach);
 	if (!r)
-		r = take_terminal(error);
+		r = terminal_take(error);
 	if (!r)
 		client_listen(attach->cli->client, &attach->listener, &listener_ops);
 	while (r >= 0 && !attach->done)
 		r = sd_event_run(attach->cli->event, UINT64_MAX);
 	client_unlisten(&attach->listener);
-	give_terminal_back();
+	terminal_give_back();
 	return r < 0 ? r : 0;
 }
 

@@ -27,7 +27,7 @@ struct command {
 #define COMMANDS(X)                                                                                          \
 	X(up) X(down) X(join) X(doctor)                                                                      \
 	X(run_) X(ls) X(show) X(wait) X(stop) X(retry) X(rm) X(events)                                       \
-	X(attach) X(screen) X(logs) X(send)                                                                  \
+	X(attach) X(screen) X(logs) X(send) X(export) X(replay) X(grep)                                                                  \
 	X(diff) X(merge) X(reject) X(publish)                                                                \
 	X(project_add) X(project_ls) X(project_show) X(project_rm)                                           \
 	X(worker_ls) X(worker_show) X(worker_cordon) X(worker_uncordon) X(worker_drain) X(worker_rm)         \

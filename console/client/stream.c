@@ -55,16 +55,25 @@ static void open_now(struct stream *stream)
 	open.has_rate_hz = config->rate_hz != 0;
 	open.rate_hz = config->rate_hz;
 	open.has_drive = open.drive = config->drive;
+	open.has_take_over = config->drive && config->asks;
+	open.take_over = config->take_over;
 	open.has_cols = open.has_rows = config->drive && config->cols && config->rows;
 	open.cols = config->cols;
 	open.rows = config->rows;
 	stream->open = send_body(stream, CHANNEL_INTERACTIVE, MAESTRO__ENVELOPE__BODY_STREAM_OPEN, &open) == 0;
+	if (stream->open)
+		stream->config.take_over = false; /* a connection that comes back takes nothing from who came between */
 }
 
 static void take_frame(struct stream *stream, const Maestro__StreamFrame *frame)
 {
-	int r = screen_apply(&stream->screen, frame->update.data, frame->update.len);
+	int r;
 
+	if (frame->has_driving && stream->config.ops->driver)
+		stream->config.ops->driver(stream, frame->driving, frame->has_driven && frame->driven, stream->config.userdata);
+	if (!frame->frame)
+		return;
+	r = screen_apply(&stream->screen, frame->update.data, frame->update.len);
 	if (r) {
 		send_ack(stream, frame->frame, true);
 		return;
@@ -177,6 +186,20 @@ int stream_send(struct stream *stream, const void *data, size_t len)
 	input.stream = stream->number;
 	input.has_data = true;
 	input.data = (ProtobufCBinaryData){ .len = len, .data = (uint8_t *)(uintptr_t)data };
+	return send_body(stream, CHANNEL_INTERACTIVE, MAESTRO__ENVELOPE__BODY_STREAM_INPUT, &input);
+}
+
+int stream_take_over(struct stream *stream)
+{
+	Maestro__StreamInput input = MAESTRO__STREAM_INPUT__INIT;
+
+	if (!stream->open || !stream->config.asks)
+		return stream->closed ? LINK_E_CLOSED : CLIENT_E_UNREACHABLE;
+	input.stream = stream->number;
+	input.has_take_over = input.take_over = true;
+	input.has_cols = input.has_rows = stream->config.cols && stream->config.rows;
+	input.cols = stream->config.cols;
+	input.rows = stream->config.rows;
 	return send_body(stream, CHANNEL_INTERACTIVE, MAESTRO__ENVELOPE__BODY_STREAM_INPUT, &input);
 }
 

@@ -18,6 +18,8 @@ struct stream_ops {
 	/* The far side closed it (session over, no such task): nothing more will come, the last picture stays. `why` is
 	 * foreign text. stream_free may be called from here. */
 	void (*closed)(struct stream *stream, const char *why, void *userdata);
+	/* Only with `asks`: whether our keys are taken now, and if not, whether somebody else's are. May be NULL. */
+	void (*driver)(struct stream *stream, bool driving, bool driven, void *userdata);
 };
 
 struct stream_config {
@@ -26,6 +28,8 @@ struct stream_config {
 	Maestro__StreamKind kind;
 	uint32_t rate_hz;  /* tiles: frames a second at most, 0: the worker's default */
 	bool drive;        /* our keys and our size */
+	bool asks;         /* with drive: only if nobody else does; ops->driver is told */
+	bool take_over;    /* with asks: even so, the first time */
 	uint32_t cols, rows; /* with drive; 0: leave the session's size alone */
 	bool ack_by_hand;  /* call stream_ack when the picture was shown */
 	const struct stream_ops *ops;
@@ -46,5 +50,7 @@ bool stream_closed(const struct stream *stream);
 void stream_ack(struct stream *stream);
 /* Keys, as a terminal sends them. Dropped (with CLIENT_E_UNREACHABLE or LINK_E_CLOSED) when nobody can take them. */
 int stream_send(struct stream *stream, const void *data, size_t len);
+/* With `asks`: takes the keys from whoever has them. */
+int stream_take_over(struct stream *stream);
 /* A new size of the watching terminal; only with drive. */
 int stream_resize(struct stream *stream, uint32_t cols, uint32_t rows);

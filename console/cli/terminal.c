@@ -1,0 +1,67 @@
+#include "console/cli/terminal.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <termios.h>
+#include <unistd.h>
+#include "console/cli/paint.h"
+#include "proto/base/io.h"
+
+/* The terminal as it was found. Global, because a crash must find it too. */
+static struct termios saved;
+static volatile sig_atomic_t taken;
+
+void terminal_give_back(void)
+{
+	const char *end = paint_end_sequence();
+
+	if (!taken)
+		return;
+	taken = 0;
+	if (write(STDOUT_FILENO, end, strlen(end)) < 0) {
+		/* the terminal is gone, so there is nothing to give back */
+	}
+	tcsetattr(STDIN_FILENO, TCSAFLUSH, &saved);
+}
+
+static void on_crash(int signal_number)
+{
+	terminal_give_back();
+	signal(signal_number, SIG_DFL);
+	raise(signal_number);
+}
+
+int terminal_take(struct error *error)
+{
+	static const int crashes[] = { SIGSEGV, SIGABRT, SIGBUS, SIGILL, SIGFPE };
+	_cleanup_(buf_deinit) struct buf out = BUF_NULL;
+	struct termios raw;
+
+	if (tcgetattr(STDIN_FILENO, &saved) < 0)
+		return error_set(error, -errno, "the terminal: %m");
+	for (size_t i = 0; i < ARRAY_SIZE(crashes); i++)
+		signal(crashes[i], on_crash);
+	atexit(terminal_give_back);
+	taken = 1;
+	raw = saved;
+	cfmakeraw(&raw);
+	if (tcsetattr(STDIN_FILENO, TCSAFLUSH, &raw) < 0)
+		return error_set(error, -errno, "the terminal: %m");
+	if (paint_begin(&out))
+		return -ENOMEM;
+	return io_write_all(STDOUT_FILENO, out.data, out.len);
+}
+
+void terminal_size(unsigned int *ret_cols, unsigned int *ret_rows)
+{
+	struct winsize size;
+
+	*ret_cols = 80;
+	*ret_rows = 24;
+	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col && size.ws_row) {
+		*ret_cols = size.ws_col;
+		*ret_rows = size.ws_row;
+	}
+}

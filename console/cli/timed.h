@@ -1,0 +1,21 @@
+/* Reads a session's transcript with its times, piece by piece, from whichever worker has it. */
+#pragma once
+
+#include "console/cli/cli.h"
+#include "proto/wire/timeline.h"
+
+/* Non-zero ends the reading and is passed on. */
+typedef int (*timed_each)(void *userdata, const struct timeline_item *item);
+
+struct timed {
+	uint64_t task;
+	uint32_t attempt;   /* 0: the newest */
+	uint64_t position;  /* where the next piece begins */
+	bool ended;         /* the session is over: no more will come */
+};
+
+/* One piece. *ret_more: something was read, so there may be more. */
+int timed_read_piece(struct cli *cli, struct timed *timed, timed_each each, void *userdata, bool *ret_more,
+	struct error *error);
+/* All that there is now. */
+int timed_read(struct cli *cli, struct timed *timed, timed_each each, void *userdata, struct error *error);
