@@ -1,4 +1,5 @@
 /* maestro-coordinator: reads its options, builds the service, runs the loop. */
+#include "coordinator/core/core.h"
 #include "coordinator/service/service.h"
 #include "proto/base/buf.h"
 #include "proto/base/id.h"
@@ -6,6 +7,7 @@
 #include "proto/base/option.h"
 #include "proto/base/str.h"
 #include "proto/link/link.h"
+#include "proto/wire/names.h"
 #include "proto/wire/paths.h"
 
 #include <fcntl.h>
@@ -16,10 +18,10 @@
 #include <systemd/sd-daemon.h>
 
 struct options {
-	struct option_list listen;
-	uint64_t ready_fd, heartbeat_ms;
+	struct option_list listen, project_slots, agent_slots;
+	uint64_t ready_fd, heartbeat_ms, min_disk, min_memory, max_load, max_idle_sessions, linger_ms;
 	int log_level;
-	bool system;
+	bool system, accept_restore;
 };
 
 static const char *const levels[] = { "error", "warning", "info", "debug", NULL };
@@ -31,10 +33,32 @@ static const struct option_spec run_specs[] = {
 		.help = "listen there too, with TLS (port 0: a free one); several are possible" },
 	{ .name = "heartbeat", .type = OPTION_DURATION, .offset = FIELD(heartbeat_ms), .arg = "TIME", .initial = "5s",
 		.min = 100, .max = 600000, .in_file = true, .help = "how often workers say that they are there" },
+	{ .name = "project-slots", .type = OPTION_LIST, .offset = FIELD(project_slots), .arg = "NAME=N", .in_file = true,
+		.help = "at most N sessions of this project at once; several are possible" },
+	{ .name = "agent-slots", .type = OPTION_LIST, .offset = FIELD(agent_slots), .arg = "NAME=N", .in_file = true,
+		.help = "at most N sessions of this agent at once, on all workers; several are possible" },
+	{ .name = "min-disk", .type = OPTION_NUMBER, .offset = FIELD(min_disk), .arg = "MIB", .initial = "512",
+		.max = 1u << 30, .in_file = true,
+		.help = "nothing new on a worker with less free disk (MiB; 0: however little)" },
+	{ .name = "min-memory", .type = OPTION_NUMBER, .offset = FIELD(min_memory), .arg = "MIB", .initial = "128",
+		.max = 1u << 30, .in_file = true,
+		.help = "nothing new on a worker with less free memory (MiB; 0: however little)" },
+	{ .name = "max-load", .type = OPTION_NUMBER, .offset = FIELD(max_load), .arg = "PERCENT", .initial = "0",
+		.max = 1000000, .in_file = true,
+		.help = "nothing new on a worker with a higher load (its 1-minute average times 100; 0: however high)" },
+	{ .name = "max-idle-sessions", .type = OPTION_NUMBER, .offset = FIELD(max_idle_sessions), .arg = "N", .initial = "16",
+		.max = 100000, .in_file = true,
+		.help = "live sessions in review on one worker; beyond it the oldest is ended (0: any number)" },
+	{ .name = "linger", .type = OPTION_DURATION, .offset = FIELD(linger_ms), .arg = "TIME", .initial = "12h",
+		.max = UINT64_C(366) * 86400000, .in_file = true,
+		.help = "how long a session in review may be silent before it is ended (0s: for ever)" },
 	{ .name = "log-level", .type = OPTION_CHOICE, .offset = FIELD(log_level), .arg = "LEVEL", .initial = "info",
 		.choices = levels, .in_file = true, .help = "error, warning, info or debug" },
 	{ .name = "ready-fd", .type = OPTION_NUMBER, .offset = FIELD(ready_fd), .arg = "N", .initial = "0", .max = 1023,
 		.help = "write the addresses and an empty line to this descriptor when ready" },
+	{ .name = "accept-restore", .type = OPTION_FLAG, .offset = FIELD(accept_restore),
+		.help = "go on with a database that was restored from a backup: sessions that it does not know are ended, "
+			"their worktrees stay (needed once)" },
 	{ .name = "system", .type = OPTION_FLAG, .offset = FIELD(system),
 		.help = "use /etc/maestro, /var/lib/maestro and /run/maestro" },
 };
@@ -270,6 +294,52 @@ static int parse_addresses(const struct option_list *listen, struct addresses *a
 	return 0;
 }
 
+/* --- limits -------------------------------------------------------------------------------------------------- */
+
+#define SLOT_LIMITS_MAX 256
+
+struct slots {
+	struct core_limit limits[SLOT_LIMITS_MAX];
+	size_t count;
+};
+
+static void slots_deinit(struct slots *slots)
+{
+	for (size_t i = 0; i < slots->count; i++)
+		free((char *)(uintptr_t)slots->limits[i].name);
+}
+
+static int parse_slots(const char *option, const struct option_list *list, struct slots *slots, struct error *error)
+{
+	for (size_t i = 0; i < list->count; i++) {
+		const char *item = list->items[i], *equal = strchr(item, '=');
+		_cleanup_free_ char *name = equal ? strndup(item, (size_t)(equal - item)) : NULL;
+		uint64_t n = 0;
+
+		if (!name || !name_valid(name) || str_parse_u64(equal + 1, 1, 1000000, &n))
+			return error_set(error, OPTION_E_USAGE, "%s: '%s' is not NAME=N with N from 1 to 1000000", option, item);
+		if (slots->count == SLOT_LIMITS_MAX)
+			return error_set(error, OPTION_E_USAGE, "%s: more than %d entries", option, SLOT_LIMITS_MAX);
+		slots->limits[slots->count++] = (struct core_limit){ take(name), (uint32_t)n };
+	}
+	return 0;
+}
+
+static void fill_core(struct core_config *core, const struct options *options, const struct slots *projects,
+	const struct slots *agents)
+{
+	*core = core_config_default;
+	core->project_slots = projects->limits;
+	core->project_slot_count = projects->count;
+	core->agent_slots = agents->limits;
+	core->agent_slot_count = agents->count;
+	core->min_disk_bytes = options->min_disk << 20;
+	core->min_memory_bytes = options->min_memory << 20;
+	core->max_load_percent = (uint32_t)options->max_load;
+	core->max_idle_sessions = (uint32_t)options->max_idle_sessions;
+	core->linger_ms = options->linger_ms;
+}
+
 static int announce(const struct service *service, int fd)
 {
 	_cleanup_(buf_deinit) struct buf text = BUF_NULL;
@@ -321,16 +391,24 @@ static int loop_new(sd_event **ret_event)
 
 static int serve(const struct places *places, const struct options *options, struct log *log, struct error *error)
 {
+	_cleanup_(slots_deinit) struct slots projects = { .count = 0 }, agents = { .count = 0 }; /* outlive the service */
 	_cleanup_(sd_event_unrefp) sd_event *event = NULL;
 	_cleanup_(service_free_p) struct service *service = NULL;
 	_cleanup_(addresses_deinit) struct addresses addresses = { .count = 0 };
+	struct core_config core;
 	struct service_config config = { .state = places->state, .run = places->paths.run,
-		.heartbeat_ms = options->heartbeat_ms };
+		.heartbeat_ms = options->heartbeat_ms, .core = &core,
+		.accept_restore = options->accept_restore };
 	int r;
 
 	r = parse_addresses(&options->listen, &addresses, error);
+	if (!r)
+		r = parse_slots("project-slots", &options->project_slots, &projects, error);
+	if (!r)
+		r = parse_slots("agent-slots", &options->agent_slots, &agents, error);
 	if (r)
 		return r;
+	fill_core(&core, options, &projects, &agents);
 	config.listen = (const char *const *)addresses.items;
 	config.listen_count = addresses.count;
 	r = loop_new(&event);

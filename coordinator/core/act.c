@@ -87,6 +87,16 @@ void task_retry(struct core *core, struct core_effects *fx, struct task *task, b
 	task_move(core, fx, task, CAUSE_RETRY, NULL);
 }
 
+bool task_retry_by_itself(struct core *core, struct core_effects *fx, struct task *task)
+{
+	if (!task->spec || task->row.retries_used >= task->spec->retries || task->removal.wanted ||
+		!task_may_move(task, CAUSE_RETRY))
+		return false;
+	task->row.retries_used++;
+	task_retry(core, fx, task, false);
+	return true;
+}
+
 /* True if the attempt was given up, so that a retry is possible. */
 static bool abandon(struct core *core, struct task *task, const struct act *a)
 {
@@ -118,6 +128,7 @@ static void act_retry(struct core *core, struct task *task, const struct act *a)
 		return;
 	}
 	task->row.start_failures = 0;
+	task->retry_at_ms = 0;
 	task_retry(core, a->fx, task, a->act->fresh);
 	reply_done(a->fx, &a->event->client, "task %" PRIu64 " is queued again", task->row.id);
 }
@@ -226,6 +237,22 @@ static void removal_fail(struct core_effects *fx, struct task *task, Maestro__Fa
 	removal_end(task);
 }
 
+/* Those that come after a task that is gone without having ended well would wait for ever, or start too early. */
+static void cancel_followers(struct core *core, struct core_effects *fx, const struct task *task)
+{
+	char reason[80];
+
+	if (task->row.state == MERGED || task->row.state == DONE)
+		return;
+	snprintf(reason, sizeof(reason), "task %" PRIu64 ", which this comes after, was removed", task->row.id);
+	for (size_t i = 0; i < task->follower_count; i++) {
+		struct task *follower = find_task(core, task->followers[i]);
+
+		if (follower && follower->row.state == QUEUED)
+			task_move(core, fx, follower, CAUSE_STOP, reason);
+	}
+}
+
 static void drop_task(struct core *core, struct core_effects *fx, struct task *task)
 {
 	core->actor = task->removal.actor;
@@ -235,8 +262,7 @@ static void drop_task(struct core *core, struct core_effects *fx, struct task *t
 	effect_drop(fx, ROW_TASK, &task->row); /* the store takes what hangs on it along */
 	effect_changed_task(fx, task->row.id);
 	reply_done(fx, &task->removal.client, "task %" PRIu64 " was removed", task->row.id);
-	if (task->status_dirty)
-		core->dirty_statuses--;
+	cancel_followers(core, fx, task);
 	bury_task(core, task);
 }
 

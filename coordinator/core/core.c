@@ -13,8 +13,15 @@
 const struct core_config core_config_default = {
 	.heartbeat_ms = 5000,
 	.grace_ms = 60000,
+	.silence_ms = 600000,
 	.lease_ms = 60000,
 	.start_retries = 3,
+	.placements = 1000,
+	.min_disk_bytes = UINT64_C(512) << 20,
+	.min_memory_bytes = UINT64_C(128) << 20,
+	.max_idle_sessions = 16,
+	.linger_ms = UINT64_C(12) * 3600 * 1000,
+	.limited_ms = UINT64_C(30) * 60 * 1000,
 	.random = id_random,
 };
 
@@ -27,7 +34,9 @@ int core_new(struct core **ret_core, const struct core_config *config)
 	core->config = *config;
 	core->next_task = core->next_seq = core->next_audit = 1;
 	core->loading = true;
-	list_init(&core->queued);
+	list_init(&core->held);
+	list_init(&core->delayed);
+	list_init(&core->dirty);
 	*ret_core = core;
 	return 0;
 }
@@ -45,6 +54,7 @@ static void task_free(struct task *task)
 		maestro__submit__free_unpacked(task->spec, NULL);
 	free(task->waiting_for);
 	free(task->removal.actor);
+	free(task->followers);
 	free(task);
 }
 
@@ -54,6 +64,8 @@ static void worker_free(struct worker *worker)
 	if (worker->info)
 		maestro__worker_info__free_unpacked(worker->info, NULL);
 	free(worker->inventory);
+	free(worker->mirrors);
+	free(worker->limits);
 	free(worker);
 }
 
@@ -101,6 +113,7 @@ void core_free(struct core *core)
 		row_deinit(ROW_REQUEST, &request->row);
 		free(request);
 	}
+	queue_deinit(core);
 	free(core);
 }
 
@@ -190,6 +203,8 @@ struct task *add_task(struct core *core, uint64_t id)
 		return NULL;
 	task->row.id = id;
 	list_init(&task->queued);
+	list_init(&task->dirty);
+	list_init(&task->idle);
 	HASH_ADD(hh, core->tasks, row.id, sizeof(task->row.id), task);
 	return task;
 }
@@ -203,6 +218,7 @@ struct worker *add_worker(struct core *core, const char *name)
 		return NULL;
 	}
 	worker->state = MAESTRO__WORKER_STATE__WORKER_SUSPECT;
+	list_init(&worker->idle);
 	HASH_ADD_KEYPTR(hh, core->workers, worker->row.name, strlen(name), worker);
 	return worker;
 }
@@ -226,7 +242,9 @@ void bury_task(struct core *core, struct task *task)
 	require(dead); /* a few pointers: nothing else could go on either */
 	core->dead = dead;
 	dead[core->dead_count++] = task;
-	list_remove(&task->queued);
+	queue_leave(task);
+	list_remove(&task->dirty);
+	idle_remove(task);
 	HASH_DEL(core->tasks, task);
 }
 
@@ -292,6 +310,8 @@ static int load_meta(struct core *core, void *row, struct error *error)
 
 	if (strcmp(meta->name, "queue_paused") == 0)
 		core->paused = strcmp(str_or(meta->value, ""), "1") == 0;
+	if (strcmp(meta->name, "restored") == 0)
+		restore_load(core, str_or(meta->value, ""));
 	if (strcmp(meta->name, "next_task") == 0)
 		core->next_task = strtoull(str_or(meta->value, "1"), NULL, 10);
 	if (strcmp(meta->name, "next_seq") == 0)
@@ -457,10 +477,10 @@ static void handle_start(struct core *core, const struct core_event *event, stru
 {
 	struct task *task, *next;
 
-	core->loading = false;
 	core->began_ms = core->now_ms;
 	HASH_ITER (hh, core->tasks, task, next)
-		task_load_state(core, task);
+		task_load_state(core, fx, task);
+	core->loading = false;
 	for (struct worker *worker = core->workers; worker; worker = worker->hh.next)
 		worker->seen_ms = core->now_ms;
 	core->want_schedule = true;
@@ -470,6 +490,7 @@ static void handle_tick(struct core *core, const struct core_event *event, struc
 {
 	workers_tick(core, fx);
 	status_tick(core, fx);
+	queue_tick(core, fx);
 }
 
 static void (*const handlers[])(struct core *core, const struct core_event *event, struct core_effects *fx) = {
@@ -486,6 +507,7 @@ static void (*const handlers[])(struct core *core, const struct core_event *even
 	[CORE_EVENT_WORKER_CONNECTED] = handle_connected,
 	[CORE_EVENT_WORKER_DISCONNECTED] = handle_disconnected,
 	[CORE_EVENT_WORKER_MESSAGE] = handle_worker_message,
+	[CORE_EVENT_RESTORED] = handle_restored,
 	[CORE_EVENT_ANSWERED] = handle_answered,
 };
 
@@ -497,16 +519,16 @@ int core_handle(struct core *core, const struct core_event *event, uint64_t now_
 	core->actor = event->client.actor;
 	handlers[event->type](core, event, effects);
 	core->actor = NULL;
-	if (core->want_schedule && !core->loading) {
-		core->want_schedule = false;
+	/* What START does is not written: it must change nothing. */
+	if (core->want_schedule && !core->loading && event->type != CORE_EVENT_START)
 		schedule(core, effects);
-	}
 	return effects->error;
 }
 
 uint64_t core_deadline(const struct core *core)
 {
-	uint64_t a = workers_deadline(core), b = status_deadline(core);
+	uint64_t a = workers_deadline(core), b = status_deadline(core), c = queue_deadline(core);
 
-	return a < b ? a : b;
+	a = a < b ? a : b;
+	return a < c ? a : c;
 }

@@ -20,12 +20,33 @@
 
 struct core;
 
+/* At most so many at once of what has this name. */
+struct core_limit {
+	const char *name;
+	uint32_t count;
+};
+
 struct core_config {
 	uint8_t cluster_id[16];
 	uint64_t heartbeat_ms;  /* what workers are told; suspect after 3, unknown after 6 of them */
 	uint64_t grace_ms;      /* nothing expires for so long after the start */
+	uint64_t silence_ms;    /* of a worker, after which its attempts that may be retried are lost */
 	uint64_t lease_ms;      /* of a push grant */
 	uint32_t start_retries; /* how often a task whose start failed for a passing reason is queued again */
+	uint32_t placements;    /* in one turn, so that none is long; the rest follows at once */
+
+	/* Borrowed as long as the core lives. What has no entry has no limit but its workers' slots. */
+	const struct core_limit *project_slots, *agent_slots; /* in the whole cluster */
+	size_t project_slot_count, agent_slot_count;
+
+	/* A worker below these, or above this load, is given nothing new; 0: does not matter. What it does not report does
+	 * not matter either. */
+	uint64_t min_disk_bytes, min_memory_bytes;
+	uint32_t max_load_percent;
+
+	uint32_t max_idle_sessions; /* that wait in review on one worker; beyond it the oldest is ended. 0: any number */
+	uint64_t linger_ms;         /* how long a session in review may be silent before it is ended, 0: for ever */
+	uint64_t limited_ms;        /* how long an agent account is taken for limited after it said so last */
 	void (*random)(void *buffer, size_t len);
 };
 
@@ -60,6 +81,7 @@ enum core_event_type {
 	                                 * held: a Start for its old connection must not reach the new one before READY */
 	CORE_EVENT_WORKER_DISCONNECTED, /* worker */
 	CORE_EVENT_WORKER_MESSAGE,      /* worker, envelope: any of the worker's conversation but streams and answers */
+	CORE_EVENT_RESTORED,            /* an admin says that this database, restored from a backup, is the truth */
 	CORE_EVENT_ANSWERED,            /* task, attempt, envelope: the answer to a CORE_EFFECT_ASK, NULL: none came */
 };
 
@@ -102,6 +124,8 @@ void core_each_task(const struct core *core, void (*each)(uint64_t task, void *u
 void core_each_worker(const struct core *core, void (*each)(const char *name, void *userdata), void *userdata);
 void core_each_project(const struct core *core, void (*each)(const char *name, void *userdata), void *userdata);
 bool core_queue_paused(const struct core *core);
+/* A worker holds what the database does not know: until CORE_EVENT_RESTORED nothing is submitted or started. */
+bool core_restore_asked(const struct core *core);
 /* Sessions that are live on some worker. */
 uint32_t core_live_sessions(const struct core *core);
 

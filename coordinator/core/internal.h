@@ -3,6 +3,7 @@
 
 #include <uthash.h>
 #include "coordinator/core/core.h"
+#include "proto/base/buf.h"
 #include "proto/base/list.h"
 
 /* The contract's words for enum constants that would not fit on a line. */
@@ -23,6 +24,46 @@ struct attempt {
 	struct attempt_row row;
 };
 
+/* Whoever shares slots with others: a project, an agent, a submitter. Lives as long as the core. */
+struct share {
+	char *name;
+	uint32_t used, limit; /* attempts in starting and running; 0: no limit */
+	uint64_t served;      /* when it was given a slot last, counted in placements */
+	UT_hash_handle hh;
+};
+
+/* What tasks ask of a worker. All of one shape fit the same workers, and wait for the same. */
+struct shape {
+	char *key;
+	struct share *project, *agent;
+	char *why; /* it waits; NULL: it does not */
+	/* of the pass at hand */
+	uint64_t pass;
+	bool blocked, changed;
+	struct candidate *candidates; /* a heap, the best first; NULL: not looked for yet */
+	size_t candidate_count;
+	struct obstacles *obstacles;
+	UT_hash_handle hh;
+};
+
+/* Tasks of one priority, shape and submitter, oldest first. */
+struct flow {
+	struct flow_key {
+		int64_t priority;
+		struct shape *shape;
+		struct share *submitter;
+	} key;
+	struct list tasks;
+	UT_hash_handle hh;
+};
+
+/* An agent account on a worker that has used up what it may. */
+struct account_limit {
+	const struct share *agent;
+	uint64_t task; /* whose session said so */
+	uint64_t until_ms;
+};
+
 /* Who waits for a removal, while workers let go and sessions end. */
 struct removal {
 	bool wanted, force, asked;
@@ -36,11 +77,19 @@ struct task {
 	struct attempt **attempts; /* by number, 1 first */
 	size_t attempt_count;
 	struct status_row status;
-	bool has_status, status_dirty;
+	bool has_status;
 	uint64_t status_at_ms, status_stored_ms; /* boot time */
 	char *waiting_for;
 	struct removal removal;
-	struct list queued; /* in core->queued while it is */
+	struct share *project, *agent, *submitter; /* set when it is queued or counted first */
+	struct list queued; /* while it is: in its flow, in core->held or in core->delayed */
+	struct flow *flow;
+	uint64_t retry_at_ms; /* boot time: not before */
+	uint64_t *followers;  /* tasks that come after it, by id */
+	size_t follower_count;
+	struct list dirty;    /* in core->dirty while its status is not stored */
+	struct list idle;     /* in its worker's while its session waits in review */
+	struct worker *idle_on;
 	UT_hash_handle hh;
 };
 
@@ -67,6 +116,13 @@ struct worker {
 	bool rebooted; /* since it was seen last */
 	uint64_t seen_ms; /* boot time */
 	uint32_t used; /* attempts in starting and running */
+	struct list idle; /* tasks whose sessions wait in review, the longest first */
+	uint32_t idle_count;
+	struct share **mirrors; /* projects that it had, and so has a mirror of */
+	size_t mirror_count;
+	struct account_limit *limits;
+	size_t limit_count;
+	bool given_up; /* it was silent for so long that what may be retried was taken from it */
 	struct inventory_entry *inventory;
 	size_t inventory_count;
 	UT_hash_handle hh;
@@ -88,13 +144,24 @@ struct core {
 	struct worker *workers;
 	struct project *projects;
 	struct request *requests;
-	struct list queued;
+	struct flow *flows;
+	struct shape *shapes;
+	struct share *project_shares, *agent_shares, *submitter_shares;
+	struct list held;    /* queued, and after something */
+	struct list delayed; /* queued, and not before some time; the earliest first */
+	uint64_t *recheck;   /* tasks whose predecessors have changed */
+	size_t recheck_count, recheck_size;
+	uint64_t pass, placed;
+	bool more; /* to be placed, in the next turn */
 	uint64_t next_task, next_seq, next_audit, epoch;
 	uint64_t began_ms;
 	int64_t requests_looked_ms; /* when old ones were last looked for, by the wall clock */
 	bool paused, loading;
+	bool question; /* was a backup restored? */
+	bool trusted;  /* this database was said to be the truth, once */
+	bool answered; /* since the start */
 	bool want_schedule;
-	unsigned int dirty_statuses;
+	struct list dirty; /* tasks whose status is not stored yet */
 	struct task **dead; /* freed at the next event: effects may point into them */
 	size_t dead_count;
 	struct project *dead_project;
@@ -157,7 +224,7 @@ enum cause {
 /* The only writer of a task's and an attempt's state. False if the table has no such transition: nothing changed. */
 bool task_move(struct core *core, struct core_effects *fx, struct task *task, enum cause cause, const char *reason);
 bool task_may_move(const struct task *task, enum cause cause);
-void task_load_state(struct core *core, struct task *task);
+void task_load_state(struct core *core, struct core_effects *fx, struct task *task);
 void attempt_set_session(struct core *core, struct core_effects *fx, struct task *task, struct attempt *attempt,
 	Maestro__SessionState session);
 
@@ -186,7 +253,10 @@ uint64_t workers_deadline(const struct core *core);
 void worker_send_stop(struct core_effects *fx, const struct attempt *attempt);
 void worker_send_start(struct core *core, struct core_effects *fx, const struct task *task);
 bool worker_is_up(const struct core *core, const char *name);
-void lose_attempts(struct core *core, struct core_effects *fx, const char *worker, const char *reason);
+/* `retryable`: only of tasks that may be retried by themselves, and then they are. */
+void lose_attempts(struct core *core, struct core_effects *fx, const char *worker, const char *reason, bool retryable);
+/* Counts one of the task's retries and queues it again, if it has one left. */
+bool task_retry_by_itself(struct core *core, struct core_effects *fx, struct task *task);
 void handle_report(struct core *core, struct worker *worker, const Maestro__Envelope *envelope, struct core_effects *fx);
 void handle_push_request(struct core *core, struct worker *worker, const Maestro__Envelope *envelope,
 	struct core_effects *fx);
@@ -194,8 +264,82 @@ void handle_status(struct core *core, struct worker *worker, const Maestro__Enve
 void status_tick(struct core *core, struct core_effects *fx);
 uint64_t status_deadline(const struct core *core);
 
-/* schedule.c */
-void schedule(struct core *core, struct core_effects *fx);
+/* fit.c: which worker suits. */
+enum obstacle {
+	OBSTACLE_LABEL,
+	OBSTACLE_AGENT,
+	OBSTACLE_LOGIN,
+	OBSTACLE_PROJECT,
+	OBSTACLE_HELD,
+	OBSTACLE_LIMITED,
+	OBSTACLE_DISK,
+	OBSTACLE_MEMORY,
+	OBSTACLE_LOAD,
+	OBSTACLE_FULL,
+	OBSTACLE_AWAY,
+	OBSTACLE_COUNT,
+};
+
+/* How many workers each reason kept from having it. */
+struct obstacles {
+	uint32_t count[OBSTACLE_COUNT];
+	const Maestro__Label *missing;
+};
+
+struct candidate {
+	struct worker *worker;
+	uint32_t score;
+};
+
+/* OBSTACLE_COUNT: it may have the task. *ret_missing is set with OBSTACLE_LABEL. */
+enum obstacle worker_obstacle(const struct core *core, const struct worker *worker, const struct task *task,
+	const Maestro__Label **ret_missing);
+/* Above 0 while there is a free slot: what is free of its slots, and something for having the project already. */
+uint32_t worker_score(const struct worker *worker, const struct share *project);
+/* Whether disk, memory and load let something new in. */
+bool worker_has_room(const struct core *core, const struct worker *worker);
+void explain_obstacles(const struct core *core, const struct task *task, const struct obstacles *obstacles,
+	struct buf *out);
+bool worker_had(const struct worker *worker, const struct share *project);
+void worker_note_project(struct core_effects *fx, struct worker *worker, struct share *project);
+/* The agent's account on this worker is limited until then; 0: not any more, if it was this task that said so. */
+void worker_limit_agent(struct core *core, struct core_effects *fx, struct worker *worker, const struct task *task,
+	uint64_t until_ms);
 /* Whether some worker, here or away, has it; command and shell are always there. */
 bool agent_known(const struct core *core, const char *agent);
 bool agent_is_builtin(const char *agent);
+
+/* queue.c: what is queued, in the order of its turn. */
+/* The task has just become QUEUED, or what it waited for has changed. */
+void queue_enter(struct core *core, struct core_effects *fx, struct task *task);
+void queue_leave(struct task *task);
+/* Makes it known to the tasks that it comes after. */
+void queue_follow(struct core *core, struct core_effects *fx, const struct task *task);
+/* It ended, or is gone: those that come after it are looked at again, by queue_recheck. */
+void queue_ended(struct core *core, struct core_effects *fx, const struct task *task);
+void queue_recheck(struct core *core, struct core_effects *fx);
+void queue_tick(struct core *core, struct core_effects *fx);
+uint64_t queue_deadline(const struct core *core);
+void queue_deinit(struct core *core);
+void task_find_shares(struct core *core, struct core_effects *fx, struct task *task);
+/* NULL: it does not wait, or nobody knows yet. Borrowed. */
+const char *task_waiting_for(const struct task *task);
+
+/* restore.c */
+void restore_load(struct core *core, const char *value);
+/* Raises the question, unless it was answered. */
+void restore_ask(struct core *core, struct core_effects *fx, const struct worker *worker, uint64_t task,
+	uint32_t attempt);
+/* Ids, and numbers of a task's attempts, go on above these. */
+void restore_take_id(struct core *core, struct core_effects *fx, uint64_t task);
+void restore_take_attempt(struct core *core, struct core_effects *fx, struct task *task, const struct worker *worker,
+	uint32_t number, const uint8_t *run_id);
+void handle_restored(struct core *core, const struct core_event *event, struct core_effects *fx);
+
+/* idle.c: sessions that wait in review. */
+/* After any change of the task's state or session. Ends the oldest where there are too many. */
+void idle_update(struct core *core, struct core_effects *fx, struct task *task);
+void idle_remove(struct task *task);
+
+/* schedule.c */
+void schedule(struct core *core, struct core_effects *fx);

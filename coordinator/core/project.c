@@ -142,6 +142,8 @@ void handle_queue(struct core *core, const struct core_event *event, struct core
 static void remove_worker(struct core *core, const struct core_event *event, struct worker *worker,
 	struct core_effects *fx)
 {
+	struct task *task, *next;
+
 	if (worker->used && !worker->row.lost) {
 		reply_failure(fx, &event->client, MAESTRO__FAILURE_CODE__FAILURE_FAILED, "worker rm",
 			"drain it and wait, or `maestro worker rm --lost` if it will never answer again",
@@ -153,6 +155,8 @@ static void remove_worker(struct core *core, const struct core_event *event, str
 	effect_drop(fx, ROW_WORKER, &worker->row);
 	effect_changed_worker(fx, worker->row.name);
 	effect_disconnect(fx, worker->row.name, "this worker was removed");
+	list_for_each_safe (task, next, &worker->idle, idle)
+		idle_remove(task);
 	HASH_DEL(core->workers, worker);
 	core->dead_worker = worker;
 	core->want_schedule = true;
@@ -169,6 +173,21 @@ static void set_worker_flag(struct core *core, const struct core_event *event, s
 	effect_changed_worker(fx, worker->row.name);
 	core->want_schedule = true;
 	reply_done(fx, &event->client, "worker %s is %s", worker->row.name, text);
+}
+
+/* A person's word that it will not come back: what runs there is given up. If it does come back, its sessions are
+ * ended after a checkpoint. */
+static void declare_lost(struct core *core, const struct core_event *event, struct worker *worker,
+	struct core_effects *fx)
+{
+	if (worker->phase != WORKER_AWAY) {
+		reply_failure(fx, &event->client, MAESTRO__FAILURE_CODE__FAILURE_FAILED, "worker rm --lost",
+			"drain it, or stop its tasks", "worker '%s' answers", worker->row.name);
+		return;
+	}
+	worker->state = MAESTRO__WORKER_STATE__WORKER_LOST;
+	lose_attempts(core, fx, worker->row.name, "its worker was declared lost", false);
+	set_worker_flag(core, event, worker, &worker->row.lost, true, "worker rm --lost", "lost", fx);
 }
 
 void handle_worker_act(struct core *core, const struct core_event *event, struct core_effects *fx)
@@ -196,9 +215,7 @@ void handle_worker_act(struct core *core, const struct core_event *event, struct
 		remove_worker(core, event, worker, fx);
 		break;
 	case MAESTRO__WORKER_ACTION__WORKER_DECLARE_LOST:
-		worker->state = MAESTRO__WORKER_STATE__WORKER_LOST;
-		lose_attempts(core, fx, worker->row.name, "its worker was declared lost");
-		set_worker_flag(core, event, worker, &worker->row.lost, true, "worker rm --lost", "lost", fx);
+		declare_lost(core, event, worker, fx);
 		break;
 	default:
 		reply_failure(fx, &event->client, MAESTRO__FAILURE_CODE__FAILURE_UNSUPPORTED, "worker", NULL,

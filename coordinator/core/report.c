@@ -100,10 +100,8 @@ static void fail(struct core *core, struct report *r, const char *reason)
 	}
 	if (!task_move(core, r->fx, task, CAUSE_FAIL, reason))
 		return;
-	if (task->spec && task->row.retries_used < task->spec->retries && !str_starts(str_or(reason, ""), "push:")) {
-		task->row.retries_used++;
-		task_retry(core, r->fx, task, false);
-	}
+	if (!str_starts(str_or(reason, ""), "push:"))
+		task_retry_by_itself(core, r->fx, task);
 }
 
 static void report_exited(struct core *core, struct report *r)
@@ -126,15 +124,20 @@ static void report_exited(struct core *core, struct report *r)
 		task_move(core, r->fx, r->task, CAUSE_FINISH, r->reason);
 }
 
-/* A start that failed for a passing reason goes back to the queue, a few times. */
+/* After the first failure, the second, and so on. */
+static const uint64_t retry_delays_ms[] = { 5000, 30000, 120000 };
+
+/* A start that failed for a passing reason goes back to the queue, a few times, and not at once. */
 static bool requeue(struct core *core, struct report *r, const char *reason)
 {
 	struct task *task = r->task;
+	size_t last = ARRAY_SIZE(retry_delays_ms) - 1, n = task->row.start_failures;
 
 	if (task->row.state != STARTING || task->row.stopping ||
 		task->row.start_failures >= core->config.start_retries)
 		return false;
 	task->row.start_failures++;
+	task->retry_at_ms = core->now_ms + retry_delays_ms[n < last ? n : last];
 	return task_move(core, r->fx, task, CAUSE_REQUEUE, reason);
 }
 
@@ -217,6 +220,12 @@ static void take_report(struct core *core, struct report *r)
 	removal_continue(core, r->fx, r->task);
 }
 
+/* Of another run of an attempt that this worker has, from before a backup was restored. */
+static bool forgotten(const struct core *core, const struct task *task, const Maestro__AttemptReport *message)
+{
+	return core->trusted && task && message->attempt <= task->attempt_count;
+}
+
 void handle_report(struct core *core, struct worker *worker, const Maestro__Envelope *envelope, struct core_effects *fx)
 {
 	const Maestro__AttemptReport *message = envelope->attempt_report;
@@ -225,7 +234,7 @@ void handle_report(struct core *core, struct worker *worker, const Maestro__Enve
 	r.attempt = own_attempt(worker, r.task, message->attempt, &message->run_id);
 	if (!r.attempt) {
 		/* Of a task that was removed: it may be forgotten. Of anything else this worker may not speak. */
-		if (!r.task && message->task < core->next_task)
+		if (!core->question && ((!r.task && message->task < core->next_task) || forgotten(core, r.task, message)))
 			acknowledge(fx, worker->row.name, message->number);
 		else
 			record_event(core, fx, "worker.refused", r.task, worker->row.name,
@@ -310,9 +319,7 @@ void handle_push_request(struct core *core, struct worker *worker, const Maestro
 
 static void store_status(struct core *core, struct core_effects *fx, struct task *task)
 {
-	if (task->status_dirty)
-		core->dirty_statuses--;
-	task->status_dirty = false;
+	list_remove(&task->dirty);
 	task->status_stored_ms = core->now_ms;
 	effect_put(fx, ROW_STATUS, &task->status);
 }
@@ -353,6 +360,22 @@ static void take_status(struct core *core, struct core_effects *fx, struct task 
 	task->has_status = true;
 }
 
+/* A limited account stops new starts of its agent there, until the same session says something else or time passes. An
+ * error says nothing of it. */
+static void note_limit(struct core *core, struct core_effects *fx, struct worker *worker, const struct task *task,
+	const Maestro__AgentStatus *status)
+{
+	uint64_t until_ms = task->status_at_ms + core->config.limited_ms;
+
+	if (!task->agent || agent_is_builtin(task->row.agent))
+		return;
+	if (status->state == MAESTRO__AGENT_STATE__AGENT_LIMITED && until_ms > core->now_ms)
+		worker_limit_agent(core, fx, worker, task, until_ms);
+	else if (status->state != MAESTRO__AGENT_STATE__AGENT_LIMITED &&
+		 status->state != MAESTRO__AGENT_STATE__AGENT_ERROR)
+		worker_limit_agent(core, fx, worker, task, 0);
+}
+
 void handle_status(struct core *core, struct worker *worker, const Maestro__Envelope *envelope, struct core_effects *fx)
 {
 	const Maestro__StatusReport *report = envelope->status_report;
@@ -373,31 +396,28 @@ void handle_status(struct core *core, struct worker *worker, const Maestro__Enve
 		store_status(core, fx, task);
 	} else if (core->now_ms - task->status_stored_ms >= STATUS_STORE_MS) {
 		store_status(core, fx, task);
-	} else if (!task->status_dirty) {
-		task->status_dirty = true;
-		core->dirty_statuses++;
+	} else if (!list_linked(&task->dirty)) {
+		list_append(&core->dirty, &task->dirty);
 	}
+	note_limit(core, fx, worker, task, report->status);
 }
 
 void status_tick(struct core *core, struct core_effects *fx)
 {
 	struct task *task, *next;
 
-	if (!core->dirty_statuses)
-		return;
-	HASH_ITER (hh, core->tasks, task, next)
-		if (task->status_dirty && core->now_ms - task->status_stored_ms >= STATUS_STORE_MS)
+	list_for_each_safe (task, next, &core->dirty, dirty)
+		if (core->now_ms - task->status_stored_ms >= STATUS_STORE_MS)
 			store_status(core, fx, task);
 }
 
 uint64_t status_deadline(const struct core *core)
 {
+	const struct task *task;
 	uint64_t first = UINT64_MAX;
 
-	if (!core->dirty_statuses)
-		return first;
-	for (const struct task *task = core->tasks; task; task = task->hh.next)
-		if (task->status_dirty && task->status_stored_ms + STATUS_STORE_MS < first)
+	list_for_each (task, &core->dirty, dirty)
+		if (task->status_stored_ms + STATUS_STORE_MS < first)
 			first = task->status_stored_ms + STATUS_STORE_MS;
 	return first;
 }

@@ -1,5 +1,12 @@
-/* Which queued task goes where: priority, then age; then the worker with most free slots of those that may have it,
- * one that had the project before if it is a tie of sorts. Says of every task that stays why it waits. */
+/* Who is next, and where it goes.
+ *
+ * Who: the highest priority; in it the project that holds fewest slots, or was served longest ago; in that the
+ * submitter likewise; then the oldest task. Where: the worker with the largest share of its slots free, where having
+ * the project's mirror counts for a quarter of them.
+ *
+ * A pass costs what it places, plus flows and workers for each shape of task that is waiting: the tasks behind the
+ * first of each flow are not looked at. Slots are only taken during a pass, so a shape that found nothing is done
+ * with, and its workers in a heap need to be put right only when they come to the top. */
 #include "coordinator/core/internal.h"
 #include "proto/base/buf.h"
 #include "proto/base/str.h"
@@ -8,184 +15,86 @@
 #include <inttypes.h>
 #include <string.h>
 
-bool agent_is_builtin(const char *agent)
-{
-	return strcmp(agent, "command") == 0 || strcmp(agent, "shell") == 0;
-}
-
-static bool worker_has_agent(const struct worker *worker, const char *agent)
-{
-	if (agent_is_builtin(agent))
-		return true;
-	for (size_t i = 0; worker->info && i < worker->info->n_agents; i++)
-		if (strcmp(worker->info->agents[i]->name, agent) == 0)
-			return true;
-	return false;
-}
-
-bool agent_known(const struct core *core, const char *agent)
-{
-	if (agent_is_builtin(agent))
-		return true;
-	for (const struct worker *w = core->workers; w; w = w->hh.next)
-		if (worker_has_agent(w, agent))
-			return true;
-	return false;
-}
-
-static bool worker_has_label(const struct worker *worker, const Maestro__Label *label)
-{
-	for (size_t i = 0; worker->info && i < worker->info->n_labels; i++)
-		if (strcmp(worker->info->labels[i]->key, label->key) == 0 &&
-			strcmp(worker->info->labels[i]->value, label->value) == 0)
-			return true;
-	return false;
-}
-
-static bool worker_allows(const struct worker *worker, const char *project)
-{
-	if (!worker->info || !worker->info->n_projects)
-		return true;
-	for (size_t i = 0; i < worker->info->n_projects; i++)
-		if (strcmp(worker->info->projects[i], project) == 0)
-			return true;
-	return false;
-}
-
-static uint32_t free_slots(const struct worker *worker)
-{
-	uint32_t slots = worker->info ? worker->info->slots : 0;
-
-	return slots > worker->used ? slots - worker->used : 0;
-}
-
-/* How often each reason kept a worker from having the task. */
-struct obstacles {
-	uint32_t away, held, full, agent, project, label;
-	const Maestro__Label *missing;
+/* One pass over the flows that hold something. */
+struct pass {
+	struct core *core;
+	struct core_effects *fx;
+	struct flow **flows;
+	size_t count;
 };
 
-static bool worker_fits(const struct worker *worker, const struct task *task, struct obstacles *obstacles)
+/* --- the workers of a shape ------------------------------------------------------------------------------------- */
+
+static bool better(const struct candidate *a, const struct candidate *b)
 {
-	if (worker->phase != WORKER_UP || worker->state != MAESTRO__WORKER_STATE__WORKER_READY) {
-		obstacles->away++;
+	if (a->score != b->score)
+		return a->score > b->score;
+	return strcmp(a->worker->row.name, b->worker->row.name) < 0;
+}
+
+static void sift_down(struct shape *shape, size_t i)
+{
+	struct candidate *heap = shape->candidates, moved = heap[i];
+	size_t child;
+
+	while ((child = 2 * i + 1) < shape->candidate_count) {
+		if (child + 1 < shape->candidate_count && better(&heap[child + 1], &heap[child]))
+			child++;
+		if (!better(&heap[child], &moved))
+			break;
+		heap[i] = heap[child];
+		i = child;
+	}
+	heap[i] = moved;
+}
+
+static bool shape_look(struct pass *pass, struct shape *shape, const struct task *task)
+{
+	size_t n = HASH_COUNT(pass->core->workers);
+
+	shape->candidates = calloc(n ? n : 1, sizeof(*shape->candidates));
+	shape->obstacles = calloc(1, sizeof(*shape->obstacles));
+	shape->candidate_count = 0;
+	if (!shape->candidates || !shape->obstacles)
 		return false;
+	for (struct worker *w = pass->core->workers; w; w = w->hh.next) {
+		enum obstacle obstacle = worker_obstacle(pass->core, w, task, &shape->obstacles->missing);
+
+		if (obstacle != OBSTACLE_COUNT)
+			shape->obstacles->count[obstacle]++;
+		else
+			shape->candidates[shape->candidate_count++] = (struct candidate){ w, worker_score(w, task->project) };
 	}
-	if (worker->row.cordoned || worker->row.draining) {
-		obstacles->held++;
-		return false;
-	}
-	if (!worker_allows(worker, task->row.project)) {
-		obstacles->project++;
-		return false;
-	}
-	if (!worker_has_agent(worker, task->row.agent)) {
-		obstacles->agent++;
-		return false;
-	}
-	for (size_t i = 0; task->spec && i < task->spec->n_labels; i++) {
-		if (!worker_has_label(worker, task->spec->labels[i])) {
-			obstacles->label++;
-			obstacles->missing = task->spec->labels[i];
-			return false;
-		}
-	}
-	if (!free_slots(worker)) {
-		obstacles->full++;
-		return false;
-	}
+	for (size_t i = shape->candidate_count / 2; i-- > 0;)
+		sift_down(shape, i);
 	return true;
 }
 
-static bool had_project(const struct core *core, const struct worker *worker, const char *project)
+/* The best worker by now. NULL: none has room, or no memory. */
+static struct worker *shape_best(struct pass *pass, struct shape *shape, const struct task *task)
 {
-	for (const struct task *t = core->tasks; t; t = t->hh.next) {
-		const struct attempt *attempt = current_attempt(t);
-
-		if (attempt && strcmp(t->row.project, project) == 0 &&
-			strcmp(attempt->row.worker, worker->row.name) == 0)
-			return true;
+	if (!shape->candidates && !shape_look(pass, shape, task)) {
+		pass->fx->error = -ENOMEM;
+		return NULL;
 	}
-	return false;
-}
+	while (shape->candidate_count) {
+		struct candidate *top = &shape->candidates[0];
+		uint32_t score = worker_score(top->worker, task->project);
 
-static void say(struct buf *out, const char *format, uint32_t count, const char *noun)
-{
-	if (!count)
-		return;
-	buf_printf(out, "%s%u %s%s ", out->len ? ", " : "", count, noun, count == 1 ? "" : "s");
-	buf_append_str(out, format);
-}
-
-static void explain(const struct core *core, const struct task *task, const struct obstacles *o, struct buf *out)
-{
-	_cleanup_(buf_deinit) struct buf label = BUF_NULL;
-	uint32_t here = HASH_COUNT(core->workers) - o->away;
-
-	if (!here) {
-		buf_append_str(out, "no worker is connected");
-		return;
-	}
-	if (o->missing)
-		buf_printf(&label, "lack%s label %s=%s", o->label == 1 ? "s" : "", o->missing->key, o->missing->value);
-	say(out, buf_text(&label), o->label, "worker");
-	buf_clear(&label);
-	buf_printf(&label, "lack%s agent %s", o->agent == 1 ? "s" : "", task->row.agent);
-	say(out, buf_text(&label), o->agent, "worker");
-	buf_clear(&label);
-	buf_printf(&label, "may not have project %s", task->row.project);
-	say(out, buf_text(&label), o->project, "worker");
-	say(out, o->held == 1 ? "is cordoned or draining" : "are cordoned or draining", o->held, "worker");
-	say(out, o->full == 1 ? "is full" : "are full", o->full, "worker");
-	say(out, o->away == 1 ? "is away" : "are away", o->away, "worker");
-}
-
-static struct worker *choose(struct core *core, const struct task *task, struct buf *out)
-{
-	struct obstacles obstacles = { 0 };
-	struct worker *best = NULL;
-	uint64_t best_score = 0;
-
-	for (struct worker *w = core->workers; w; w = w->hh.next) {
-		uint64_t score;
-
-		if (!worker_fits(w, task, &obstacles))
-			continue;
-		score = (uint64_t)free_slots(w) * 2 + had_project(core, w, task->row.project);
-		if (!best || score > best_score ||
-			(score == best_score && strcmp(w->row.name, best->row.name) < 0)) {
-			best = w;
-			best_score = score;
+		if (score == top->score)
+			return top->worker;
+		top->score = score;
+		if (!score) {
+			shape->obstacles->count[OBSTACLE_FULL]++;
+			*top = shape->candidates[--shape->candidate_count];
 		}
+		if (shape->candidate_count)
+			sift_down(shape, 0);
 	}
-	if (!best)
-		explain(core, task, &obstacles, out);
-	return best;
+	return NULL;
 }
 
-static bool ended_badly(int state)
-{
-	return state == FAILED || state == CANCELLED || state == LOST || state == REJECTED;
-}
-
-/* What it comes after: 0 nothing any more, 1 it waits (and for what), -1 one ended badly (and why). */
-static int check_after(const struct core *core, const struct task *task, struct buf *out)
-{
-	for (size_t i = 0; task->spec && i < task->spec->n_after; i++) {
-		const struct task *before = find_task(core, task->spec->after[i]);
-
-		if (!before || before->row.state == MERGED || before->row.state == DONE)
-			continue; /* only what ended well can be removed and leave somebody waiting */
-		if (ended_badly(before->row.state)) {
-			buf_clear(out);
-			buf_printf(out, "task %" PRIu64 ", which this comes after, is %s", before->row.id,
-				name_task_state((Maestro__TaskState)before->row.state));
-			return -1;
-		}
-		buf_printf(out, "%s%" PRIu64, out->len ? ", " : "after ", before->row.id);
-	}
-	return out->len ? 1 : 0;
-}
+/* --- what keeps a whole shape back ------------------------------------------------------------------------------ */
 
 static bool project_usable(const struct core *core, const struct task *task, struct buf *out)
 {
@@ -200,6 +109,46 @@ static bool project_usable(const struct core *core, const struct task *task, str
 		return true;
 	return false;
 }
+
+static bool share_free(const struct share *share, const char *kind, struct buf *out)
+{
+	if (!share->limit || share->used < share->limit)
+		return true;
+	buf_printf(out, "%s %s uses its %u slot%s", kind, share->name, share->limit, share->limit == 1 ? "" : "s");
+	return false;
+}
+
+/* NULL, and in words why. */
+static struct worker *choose(struct pass *pass, struct shape *shape, const struct task *task, struct buf *why)
+{
+	struct worker *worker;
+
+	if (pass->core->question) {
+		buf_append_str(why, "a backup was restored, it seems: an admin has to say so first");
+		return NULL;
+	}
+	if (pass->core->paused) {
+		buf_append_str(why, "the queue is paused");
+		return NULL;
+	}
+	if (!project_usable(pass->core, task, why) || !share_free(shape->project, "project", why) ||
+		!share_free(shape->agent, "agent", why))
+		return NULL;
+	worker = shape_best(pass, shape, task);
+	if (!worker && !pass->fx->error)
+		explain_obstacles(pass->core, task, shape->obstacles, why);
+	return worker;
+}
+
+static void set_why(struct pass *pass, struct shape *shape, const char *why)
+{
+	if (strcmp(str_or(shape->why, ""), str_or(why, "")) == 0)
+		return;
+	set_text(pass->fx, &shape->why, why);
+	shape->changed = true;
+}
+
+/* --- placing ---------------------------------------------------------------------------------------------------- */
 
 static void assign(struct core *core, struct core_effects *fx, struct task *task, struct worker *worker)
 {
@@ -221,85 +170,131 @@ static void assign(struct core *core, struct core_effects *fx, struct task *task
 	set_text(fx, &attempt->row.branch, branch);
 	if (row_set_blob(&attempt->row.run_id, run_id, sizeof(run_id)))
 		fx->error = -ENOMEM;
+	worker_note_project(fx, worker, task->project);
+	task->project->served = task->submitter->served = ++core->placed;
 	task_move(core, fx, task, CAUSE_ASSIGN, NULL);
 	worker_send_start(core, fx, task);
 }
 
-/* NULL: assigned, or over. */
-static const char *place(struct core *core, struct core_effects *fx, struct task *task, struct buf *why)
+/* Below 0: a goes first. */
+static int compare_shares(const struct share *a, const struct share *b)
 {
-	struct worker *worker;
-	int after = check_after(core, task, why);
+	if (a->used != b->used)
+		return a->used < b->used ? -1 : 1;
+	return a->served < b->served ? -1 : a->served > b->served;
+}
 
-	if (after < 0) {
-		task_move(core, fx, task, CAUSE_STOP, buf_text(why));
-		return NULL;
+static bool goes_first(const struct flow *a, const struct flow *b)
+{
+	const struct task *x = list_first(&a->tasks, struct task, queued), *y = list_first(&b->tasks, struct task, queued);
+	int order;
+
+	if (a->key.priority != b->key.priority)
+		return a->key.priority > b->key.priority;
+	order = compare_shares(a->key.shape->project, b->key.shape->project);
+	if (!order)
+		order = compare_shares(a->key.submitter, b->key.submitter);
+	return order ? order < 0 : x->row.id < y->row.id;
+}
+
+static struct flow *pick(const struct pass *pass)
+{
+	struct flow *first = NULL;
+
+	for (size_t i = 0; i < pass->count; i++) {
+		struct flow *flow = pass->flows[i];
+
+		if (!flow->key.shape->blocked && !list_empty(&flow->tasks) && (!first || goes_first(flow, first)))
+			first = flow;
 	}
-	if (after > 0)
-		return buf_text(why);
-	if (core->paused)
-		return "the queue is paused";
-	if (!project_usable(core, task, why))
-		return buf_text(why);
-	worker = choose(core, task, why);
-	if (!worker)
-		return buf_text(why);
-	assign(core, fx, task, worker);
-	return NULL;
+	return first;
 }
 
-static void set_waiting(struct core_effects *fx, struct task *task, const char *why)
+static void place_all(struct pass *pass)
 {
-	if (strcmp(str_or(task->waiting_for, ""), str_or(why, "")) == 0)
-		return;
-	set_text(fx, &task->waiting_for, why);
-	effect_changed_task(fx, task->row.id);
+	struct flow *flow;
+	uint32_t placed = 0;
+
+	while (!pass->fx->error && (flow = pick(pass))) {
+		_cleanup_(buf_deinit) struct buf why = BUF_NULL;
+		struct task *task = list_first(&flow->tasks, struct task, queued);
+		struct worker *worker;
+
+		if (placed == pass->core->config.placements) {
+			pass->core->more = true;
+			return;
+		}
+		worker = choose(pass, flow->key.shape, task, &why);
+		if (worker) {
+			placed++;
+			set_why(pass, flow->key.shape, NULL);
+			assign(pass->core, pass->fx, task, worker);
+		} else {
+			flow->key.shape->blocked = true;
+			set_why(pass, flow->key.shape, buf_text(&why));
+		}
+	}
 }
 
-static int compare_tasks(const void *a, const void *b)
-{
-	const struct task *x = *(struct task *const *)a, *y = *(struct task *const *)b;
+/* --- the pass --------------------------------------------------------------------------------------------------- */
 
-	if (x->row.priority != y->row.priority)
-		return x->row.priority > y->row.priority ? -1 : 1;
-	return x->row.id < y->row.id ? -1 : x->row.id > y->row.id;
+/* Collects the flows that hold something; the others go. */
+static bool pass_begin(struct pass *pass)
+{
+	struct core *core = pass->core;
+	struct flow *flow, *next;
+	size_t n = HASH_COUNT(core->flows);
+
+	pass->flows = calloc(n ? n : 1, sizeof(*pass->flows));
+	if (!pass->flows)
+		return false;
+	core->more = false;
+	HASH_ITER (hh, core->flows, flow, next) {
+		if (list_empty(&flow->tasks)) {
+			HASH_DEL(core->flows, flow);
+			free(flow);
+			continue;
+		}
+		flow->key.shape->blocked = flow->key.shape->changed = false;
+		pass->flows[pass->count++] = flow;
+	}
+	return true;
 }
 
-/* The queue in its order; a copy, since placing a task takes it out. */
-static struct task **sorted_queue(struct core *core, size_t *ret_count)
+static void tell_flow(struct pass *pass, const struct flow *flow)
 {
-	struct task **tasks, *task;
-	size_t n = 0;
+	const struct task *task;
 
-	list_for_each(task, &core->queued, queued)
-		n++;
-	tasks = calloc(n ? n : 1, sizeof(*tasks));
-	if (!tasks)
-		return NULL;
-	n = 0;
-	list_for_each(task, &core->queued, queued)
-		tasks[n++] = task;
-	qsort(tasks, n, sizeof(*tasks), compare_tasks);
-	*ret_count = n;
-	return tasks;
+	list_for_each (task, &flow->tasks, queued)
+		effect_changed_task(pass->fx, task->row.id);
+}
+
+static void pass_end(struct pass *pass)
+{
+	for (size_t i = 0; i < pass->count; i++) {
+		struct shape *shape = pass->flows[i]->key.shape;
+
+		if (shape->changed)
+			tell_flow(pass, pass->flows[i]);
+		free(take(shape->candidates));
+		free(take(shape->obstacles));
+	}
+	free(pass->flows);
 }
 
 void schedule(struct core *core, struct core_effects *fx)
 {
-	do {
-		_cleanup_free_ struct task **tasks = NULL;
-		size_t n = 0;
+	struct pass pass = { .core = core, .fx = fx };
 
-		core->want_schedule = false; /* set again when a task ends here and others come after it */
-		tasks = sorted_queue(core, &n);
-		if (!tasks) {
-			fx->error = -ENOMEM;
-			return;
-		}
-		for (size_t i = 0; i < n && !fx->error; i++) {
-			_cleanup_(buf_deinit) struct buf why = BUF_NULL;
-
-			set_waiting(fx, tasks[i], place(core, fx, tasks[i], &why));
-		}
-	} while (core->want_schedule && !fx->error && !list_empty(&core->queued));
+	core->want_schedule = false;
+	queue_recheck(core, fx);
+	if (fx->error)
+		return;
+	if (!pass_begin(&pass)) {
+		fx->error = -ENOMEM;
+		return;
+	}
+	place_all(&pass);
+	pass_end(&pass);
+	core->want_schedule = false; /* what was taken in the pass leaves nothing more to place */
 }

@@ -50,18 +50,32 @@ static bool holds_slot(int state)
 	return state == STARTING || state == RUNNING;
 }
 
-static void count_slot(struct core *core, struct core_effects *fx, const struct task *task, int from, int to)
+static void count(uint32_t *used, bool more)
+{
+	if (more)
+		++*used;
+	else if (*used)
+		--*used;
+}
+
+static void count_slot(struct core *core, struct core_effects *fx, struct task *task, int from, int to)
 {
 	const struct attempt *attempt = current_attempt(task);
 	struct worker *worker = attempt ? find_worker(core, attempt->row.worker) : NULL;
 
-	if (!worker || holds_slot(from) == holds_slot(to))
+	if (holds_slot(from) == holds_slot(to))
 		return;
-	if (holds_slot(to))
-		worker->used++;
-	else if (worker->used)
-		worker->used--;
+	task_find_shares(core, fx, task);
+	if (fx->error)
+		return;
+	count(&task->project->used, holds_slot(to));
+	count(&task->agent->used, holds_slot(to));
+	count(&task->submitter->used, holds_slot(to));
+	if (!worker)
+		return;
+	count(&worker->used, holds_slot(to));
 	effect_changed_worker(fx, worker->row.name);
+	core->want_schedule |= holds_slot(from); /* one is free */
 }
 
 /* The attempt at hand follows its task, until it is over. A retry leaves the old attempt as it ended. */
@@ -123,25 +137,33 @@ bool task_move(struct core *core, struct core_effects *fx, struct task *task, en
 	task->row.state = transition->to;
 	stamp(core, task, cause, transition->to);
 	set_text(fx, &task->row.reason, reason);
-	if (transition->to == QUEUED)
-		list_append(&core->queued, &task->queued);
-	else
-		list_remove(&task->queued);
 	effect_put(fx, ROW_TASK, &task->row);
 	announce(core, fx, task, reason);
-	core->want_schedule = true; /* a slot may be free, or something may come after this */
+	queue_leave(task);
+	if (task_state_over((Maestro__TaskState)task->row.state))
+		queue_ended(core, fx, task);
+	idle_update(core, fx, task);
+	if (transition->to == QUEUED)
+		queue_enter(core, fx, task);
 	return true;
 }
 
-void task_load_state(struct core *core, struct task *task)
+void task_load_state(struct core *core, struct core_effects *fx, struct task *task)
 {
-	const struct attempt *attempt = current_attempt(task);
-	struct worker *worker = attempt ? find_worker(core, attempt->row.worker) : NULL;
+	task_find_shares(core, fx, task);
+	if (fx->error)
+		return;
+	for (size_t i = 0; i < task->attempt_count; i++) {
+		struct worker *worker = find_worker(core, task->attempts[i]->row.worker);
 
+		if (worker)
+			worker_note_project(fx, worker, task->project);
+	}
+	count_slot(core, fx, task, QUEUED, task->row.state);
+	idle_update(core, fx, task);
+	queue_follow(core, fx, task);
 	if (task->row.state == QUEUED)
-		list_append(&core->queued, &task->queued);
-	if (worker && holds_slot(task->row.state))
-		worker->used++;
+		queue_enter(core, fx, task);
 }
 
 void attempt_set_session(struct core *core, struct core_effects *fx, struct task *task, struct attempt *attempt,
@@ -150,6 +172,7 @@ void attempt_set_session(struct core *core, struct core_effects *fx, struct task
 	if (attempt->row.session == (int32_t)session)
 		return;
 	attempt->row.session = (int32_t)session;
+	idle_update(core, fx, task);
 	effect_put(fx, ROW_ATTEMPT, &attempt->row);
 	effect_changed_task(fx, task->row.id);
 	effect_changed_worker(fx, attempt->row.worker);

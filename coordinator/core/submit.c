@@ -28,6 +28,14 @@ struct submission {
 		 hint, __VA_ARGS__),                                                                         \
 		false)
 
+static bool check_restored(struct core *core, struct submission *s)
+{
+	return !core->question ||
+		REFUSE(s, UNAVAILABLE,
+			"put the newest database back, or go on with this one: `maestro-coordinator run --accept-restore`, once",
+			"a worker holds sessions that the coordinator's database does not know: it seems to be an old backup");
+}
+
 static void list_projects(const struct core *core, struct buf *out)
 {
 	for (const struct project *p = core->projects; p; p = p->hh.next)
@@ -181,7 +189,7 @@ static int digest_body(const Maestro__Submit *submit, uint8_t digest[ID_DIGEST_B
 	Maestro__Submit body = *submit;
 	int r;
 
-	body.has_request_id = false;
+	body.has_request_id = body.has_submitter = false;
 	r = message_pack(&body, &packed);
 	if (!r)
 		id_sha256(packed.data, packed.len, digest);
@@ -307,6 +315,17 @@ static void put_spec(struct core_effects *fx, struct task *task)
 	effect_put_owned(fx, ROW_SPEC, row);
 }
 
+/* What was asked, and who asked: whoever the work is done for, where the submit says so, else the peer. */
+static Maestro__Submit *copy_spec(const struct submission *s)
+{
+	Maestro__Submit with = *s->submit;
+	const Maestro__GitAuthor *author = s->submit->author;
+
+	with.has_submitter = true;
+	with.submitter = author && author->email.len ? author->email : bytes_of(str_or(s->client->actor, ""));
+	return message_copy(&with);
+}
+
 static void make_task(struct core *core, struct submission *s, uint64_t group, uint32_t index)
 {
 	const Maestro__Submit *submit = s->submit;
@@ -321,19 +340,20 @@ static void make_task(struct core *core, struct submission *s, uint64_t group, u
 	task->row.state = QUEUED;
 	task->row.priority = submit->has_priority ? submit->priority : 0;
 	task->row.created_ms = core->wall_ms;
-	task->spec = message_copy(submit);
+	task->spec = copy_spec(s);
 	set_text(s->fx, &task->row.project, s->project->row.name);
 	set_text(s->fx, &task->row.agent, submit->n_agents ? submit->agents[index % submit->n_agents] : s->default_agent);
 	set_text(s->fx, &task->row.base_branch, s->base_branch);
 	set_title(s->fx, task, submit);
 	set_slug(s->fx, task, submit);
-	list_append(&core->queued, &task->queued);
 	effect_put(s->fx, ROW_TASK, &task->row);
 	put_spec(s->fx, task);
 	record_event(core, s->fx, "task.state", task, NULL, "queued");
 	record_audit(core, s->fx, "submit", "task=%" PRIu64 " project=%s agent=%s", task->row.id, task->row.project,
 		task->row.agent);
 	effect_changed_task(s->fx, task->row.id);
+	queue_follow(core, s->fx, task);
+	queue_enter(core, s->fx, task);
 }
 
 void handle_submit(struct core *core, const struct core_event *event, struct core_effects *fx)
@@ -346,7 +366,7 @@ void handle_submit(struct core *core, const struct core_event *event, struct cor
 		fx->error = -ENOMEM;
 		return;
 	}
-	if (repeated(core, &s) || !check_project(core, &s) || !check_prompt(core, &s) || !check_agents(core, &s) ||
+	if (repeated(core, &s) || !check_restored(core, &s) || !check_project(core, &s) || !check_prompt(core, &s) || !check_agents(core, &s) ||
 		!check_rest(core, &s))
 		return;
 	for (uint32_t i = 0; i < s.count; i++)

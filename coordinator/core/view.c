@@ -132,8 +132,8 @@ Maestro__Task *core_view_task(const struct core *core, uint64_t id, bool in_full
 	view.branch = attempt ? attempt->row.branch : NULL;
 	view.has_session = true;
 	view.session = attempt ? (Maestro__SessionState)attempt->row.session : MAESTRO__SESSION_STATE__SESSION_NONE;
-	view.has_waiting_for = task->row.state == QUEUED && task->waiting_for;
-	view.waiting_for = bytes_of(task->waiting_for);
+	view.has_waiting_for = task->row.state == QUEUED && task_waiting_for(task);
+	view.waiting_for = bytes_of(task_waiting_for(task));
 	if (task->has_status && task->status.attempt == task->row.attempt) {
 		view_status(task, now_ms, &status);
 		view.status = &status;
@@ -143,20 +143,6 @@ Maestro__Task *core_view_task(const struct core *core, uint64_t id, bool in_full
 	view.n_attempts = in_full ? task->attempt_count : 0;
 	view.attempts = pointers;
 	return message_copy(&view);
-}
-
-static uint32_t idle_sessions(const struct core *core, const char *worker)
-{
-	uint32_t n = 0;
-
-	for (const struct task *t = core->tasks; t; t = t->hh.next) {
-		const struct attempt *a = current_attempt(t);
-
-		if (a && t->row.state == REVIEW && a->row.session == MAESTRO__SESSION_STATE__SESSION_LIVE &&
-			strcmp(a->row.worker, worker) == 0)
-			n++;
-	}
-	return n;
 }
 
 static void view_info(const Maestro__WorkerInfo *info, Maestro__Worker *view)
@@ -192,7 +178,7 @@ Maestro__Worker *core_view_worker(const struct core *core, const char *name)
 	view.cordoned = worker->row.cordoned;
 	view.draining = worker->row.draining;
 	view.used = worker->used;
-	view.idle = idle_sessions(core, name);
+	view.idle = worker->idle_count;
 	view.has_version = worker->row.software != NULL;
 	view.version = bytes_of(worker->row.software);
 	view_info(worker->info, &view);
@@ -235,6 +221,11 @@ void core_each_project(const struct core *core, void (*each)(const char *name, v
 {
 	for (const struct project *p = core->projects; p; p = p->hh.next)
 		each(p->row.name, userdata);
+}
+
+bool core_restore_asked(const struct core *core)
+{
+	return core->question;
 }
 
 bool core_queue_paused(const struct core *core)
@@ -293,13 +284,10 @@ static bool allows(const struct worker *worker, const char *project)
 
 static bool had(const struct core *core, const struct worker *worker, const char *project)
 {
-	for (const struct task *t = core->tasks; t; t = t->hh.next) {
-		const struct attempt *a = current_attempt(t);
+	const struct share *share;
 
-		if (a && strcmp(t->row.project, project) == 0 && strcmp(a->row.worker, worker->row.name) == 0)
-			return true;
-	}
-	return false;
+	HASH_FIND_STR(core->project_shares, project, share);
+	return share && worker_had(worker, share);
 }
 
 const char *core_find_worker(const struct core *core, const char *project, bool may_merge, const char **ret_why)

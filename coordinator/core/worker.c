@@ -51,7 +51,7 @@ void handle_connected(struct core *core, const struct core_event *event, struct 
 	worker->rebooted = worker->row.boot_id && strcmp(worker->row.boot_id, str_or(event->text, "")) != 0;
 	set_text(fx, &worker->row.boot_id, str_or(event->text, ""));
 	set_text(fx, &worker->row.software, event->name);
-	worker->row.lost = false;
+	worker->row.lost = worker->given_up = false;
 	worker->row.seen_ms = core->wall_ms;
 	worker->seen_ms = core->now_ms;
 	worker->phase = WORKER_CONNECTED;
@@ -93,7 +93,7 @@ void worker_send_stop(struct core_effects *fx, const struct attempt *attempt)
 	effect_send(fx, attempt->row.worker, &envelope);
 }
 
-static void fill_start(Maestro__Start *start, const struct task *task, const struct attempt *attempt)
+static void fill_start(const struct core *core, Maestro__Start *start, const struct task *task, const struct attempt *attempt)
 {
 	const Maestro__Submit *spec = task->spec;
 
@@ -120,6 +120,8 @@ static void fill_start(Maestro__Start *start, const struct task *task, const str
 	start->has_permission = spec->has_permission;
 	start->permission = spec->permission;
 	start->author = spec->author;
+	start->has_linger_ms = core->config.linger_ms != 0;
+	start->linger_ms = core->config.linger_ms;
 }
 
 void worker_send_start(struct core *core, struct core_effects *fx, const struct task *task)
@@ -138,23 +140,29 @@ void worker_send_start(struct core *core, struct core_effects *fx, const struct 
 	spec.has_needs_git = true;
 	spec.needs_git = project->row.needs_git;
 	start.project = &spec;
-	fill_start(&start, task, attempt);
+	fill_start(core, &start, task, attempt);
 	envelope.body_case = BODY(START);
 	envelope.start = &start;
 	effect_send(fx, attempt->row.worker, &envelope);
 }
 
-void lose_attempts(struct core *core, struct core_effects *fx, const char *worker, const char *reason)
+static bool may_lose(const struct task *task)
+{
+	return task->spec && task->row.retries_used < task->spec->retries && !task->row.stopping;
+}
+
+void lose_attempts(struct core *core, struct core_effects *fx, const char *worker, const char *reason, bool retryable)
 {
 	struct task *task, *next;
 
 	HASH_ITER (hh, core->tasks, task, next) {
 		struct attempt *attempt = current_attempt(task);
 
-		if (!attempt || strcmp(attempt->row.worker, worker) != 0)
+		if (!attempt || strcmp(attempt->row.worker, worker) != 0 || (retryable && !may_lose(task)))
 			continue;
-		task_move(core, fx, task, CAUSE_LOSE, reason);
-		if (task->row.state == REVIEW)
+		if (task_move(core, fx, task, CAUSE_LOSE, reason) && retryable)
+			task_retry_by_itself(core, fx, task);
+		else if (task->row.state == REVIEW)
 			attempt_set_session(core, fx, task, attempt, MAESTRO__SESSION_STATE__SESSION_ENDED);
 	}
 }
@@ -179,6 +187,18 @@ static bool entry_live(const struct inventory_entry *entry)
 		entry->phase == MAESTRO__ATTEMPT_PHASE__PHASE_RUNNING;
 }
 
+/* Another run under the same number: of a time that the database has forgotten. What is over needs no question. */
+static Maestro__Verdict judge_double(struct core *core, struct core_effects *fx, struct worker *worker,
+	const struct inventory_entry *entry)
+{
+	if (!entry_live(entry))
+		return MAESTRO__VERDICT__VERDICT_ACCEPT;
+	if (core->trusted && !core->question)
+		return MAESTRO__VERDICT__VERDICT_KILL;
+	restore_ask(core, fx, worker, entry->task, entry->attempt);
+	return MAESTRO__VERDICT__VERDICT_QUARANTINE;
+}
+
 static Maestro__Verdict judge_known(struct core *core, struct core_effects *fx, struct worker *worker,
 	struct task *task, struct attempt *attempt, const struct inventory_entry *entry)
 {
@@ -187,7 +207,9 @@ static Maestro__Verdict judge_known(struct core *core, struct core_effects *fx, 
 
 	if (strcmp(attempt->row.worker, worker->row.name) != 0 ||
 		memcmp(entry->run_id, attempt->row.run_id.data, sizeof(entry->run_id)) != 0)
-		return MAESTRO__VERDICT__VERDICT_QUARANTINE;
+		return judge_double(core, fx, worker, entry);
+	if (core->question && task_state_over((Maestro__TaskState)attempt->row.state))
+		return entry_live(entry) ? MAESTRO__VERDICT__VERDICT_QUARANTINE : MAESTRO__VERDICT__VERDICT_ACCEPT;
 	if (attempt != current_attempt(task) || task->row.state == QUEUED)
 		return entry_live(entry) ? MAESTRO__VERDICT__VERDICT_KILL : MAESTRO__VERDICT__VERDICT_ACCEPT;
 	if (task_state_over((Maestro__TaskState)task->row.state))
@@ -205,9 +227,16 @@ static Maestro__Verdict judge(struct core *core, struct core_effects *fx, struct
 	struct task *task = find_task(core, entry->task);
 	struct attempt *attempt = task ? find_attempt(task, entry->attempt) : NULL;
 
+	if (!attempt && (task || entry->task >= core->next_task)) {
+		restore_ask(core, fx, worker, entry->task, entry->attempt);
+		restore_take_id(core, fx, entry->task);
+		if (task)
+			restore_take_attempt(core, fx, task, worker, entry->attempt, entry->run_id);
+		attempt = task ? find_attempt(task, entry->attempt) : NULL;
+	}
 	if (attempt)
 		return judge_known(core, fx, worker, task, attempt, entry);
-	if (task || entry->task >= core->next_task) {
+	if (core->question) {
 		record_event(core, fx, "worker.quarantine", NULL, worker->row.name,
 			"it holds a session that this coordinator never started");
 		return MAESTRO__VERDICT__VERDICT_QUARANTINE;
@@ -332,7 +361,7 @@ static void catch_up(struct core *core, struct core_effects *fx, struct worker *
 		if (!attempt || strcmp(attempt->row.worker, worker->row.name) != 0)
 			continue;
 		known = inventory_find(worker, attempt) != NULL;
-		if (task->row.state == STARTING && !known)
+		if (task->row.state == STARTING && !known && !core->question)
 			worker_send_start(core, fx, task);
 		else if ((task->row.state == STARTING || task->row.state == RUNNING) && task->row.stopping)
 			worker_send_stop(fx, attempt);
@@ -348,7 +377,7 @@ static void release_strangers(struct core *core, struct core_effects *fx, struct
 		const struct inventory_entry *entry = &worker->inventory[i];
 		struct attempt gone = { .row = { .task = entry->task, .attempt = entry->attempt, .worker = worker->row.name } };
 
-		if (!find_task(core, entry->task) && entry->task < core->next_task)
+		if (!core->question && !find_task(core, entry->task) && entry->task < core->next_task)
 			release_attempt(fx, &gone, false);
 	}
 }
@@ -397,15 +426,18 @@ static void handle_heartbeat(struct core *core, struct worker *worker, const Mae
 {
 	const Maestro__Heartbeat *beat = envelope->heartbeat;
 	Maestro__WorkerInfo *info = worker->info;
+	bool room;
 
 	if (!info)
 		return;
+	room = worker_has_room(core, worker);
 	info->has_load_percent = beat->has_load_percent;
 	info->load_percent = beat->load_percent;
 	info->has_memory_free_bytes = beat->has_memory_free_bytes;
 	info->memory_free_bytes = beat->memory_free_bytes;
 	info->has_disk_free_bytes = beat->has_disk_free_bytes;
 	info->disk_free_bytes = beat->disk_free_bytes;
+	core->want_schedule |= room != worker_has_room(core, worker);
 	effect_changed_worker(fx, worker->row.name);
 }
 
@@ -448,19 +480,71 @@ static uint64_t expiry(const struct core *core, const struct worker *worker, Mae
 	} else if (worker->state == MAESTRO__WORKER_STATE__WORKER_SUSPECT) {
 		at = worker->seen_ms + 6 * core->config.heartbeat_ms;
 		*ret_next = MAESTRO__WORKER_STATE__WORKER_UNKNOWN;
+	} else if (!worker->given_up) {
+		at = worker->seen_ms + core->config.silence_ms;
+		*ret_next = worker->state;
 	} else {
 		return UINT64_MAX;
 	}
 	return at > grace ? at : grace;
 }
 
-void workers_tick(struct core *core, struct core_effects *fx)
+static void expire(struct core *core, struct core_effects *fx, struct worker *worker)
 {
 	Maestro__WorkerState next = MAESTRO__WORKER_STATE__WORKER_READY;
 
-	for (struct worker *worker = core->workers; worker; worker = worker->hh.next)
-		while (expiry(core, worker, &next) <= core->now_ms)
+	while (expiry(core, worker, &next) <= core->now_ms) {
+		if (next != worker->state) {
 			set_state(core, fx, worker, next);
+			continue;
+		}
+		worker->given_up = true;
+		lose_attempts(core, fx, worker->row.name, "its worker was silent for too long", true);
+	}
+}
+
+static uint64_t limits_deadline(const struct worker *worker)
+{
+	uint64_t first = UINT64_MAX;
+
+	for (size_t i = 0; i < worker->limit_count; i++)
+		if (worker->limits[i].until_ms && worker->limits[i].until_ms < first)
+			first = worker->limits[i].until_ms;
+	return first;
+}
+
+static void expire_limits(struct core *core, struct core_effects *fx, struct worker *worker)
+{
+	for (size_t i = 0; i < worker->limit_count; i++) {
+		struct account_limit *limit = &worker->limits[i];
+
+		if (!limit->until_ms || limit->until_ms > core->now_ms)
+			continue;
+		limit->until_ms = 0;
+		record_event(core, fx, "agent.resumed", NULL, worker->row.name, limit->agent->name);
+		core->want_schedule = true;
+	}
+}
+
+#define FROZEN_MS 5000u /* a tick that comes so late was held up by a stopped process or a sleeping machine */
+
+void workers_tick(struct core *core, struct core_effects *fx)
+{
+	uint64_t due_ms = UINT64_MAX;
+
+	for (const struct worker *worker = core->workers; worker; worker = worker->hh.next) {
+		Maestro__WorkerState next;
+		uint64_t at = expiry(core, worker, &next);
+
+		due_ms = at < due_ms ? at : due_ms;
+	}
+	/* It was we who heard nothing: what the workers said lies in the sockets. */
+	if (due_ms != UINT64_MAX && core->now_ms > due_ms + FROZEN_MS)
+		core->began_ms = core->now_ms;
+	for (struct worker *worker = core->workers; worker; worker = worker->hh.next) {
+		expire(core, fx, worker);
+		expire_limits(core, fx, worker);
+	}
 }
 
 uint64_t workers_deadline(const struct core *core)
@@ -469,8 +553,9 @@ uint64_t workers_deadline(const struct core *core)
 	uint64_t first = UINT64_MAX;
 
 	for (const struct worker *worker = core->workers; worker; worker = worker->hh.next) {
-		uint64_t at = expiry(core, worker, &next);
+		uint64_t at = expiry(core, worker, &next), limits = limits_deadline(worker);
 
+		at = limits < at ? limits : at;
 		first = at < first ? at : first;
 	}
 	return first;

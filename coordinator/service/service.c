@@ -412,10 +412,18 @@ static int listen_all(struct service *service, const struct service_files *files
 	return r;
 }
 
+static void accept_restore(struct service *service)
+{
+	struct core_event event = { .type = CORE_EVENT_RESTORED, .client = { .actor = "--accept-restore" } };
+
+	executor_handle(service->executor, &event);
+	executor_flush(service->executor);
+}
+
 static int start(struct service *service, const struct service_files *files, const struct service_config *config,
 	struct error *error)
 {
-	struct core_config core_config = core_config_default;
+	struct core_config core_config = config->core ? *config->core : core_config_default;
 	int r;
 
 	r = read_cluster(service, files, error);
@@ -433,6 +441,8 @@ static int start(struct service *service, const struct service_files *files, con
 	memcpy(core_config.cluster_id, service->cluster_id, sizeof(core_config.cluster_id));
 	r = executor_new(&service->executor, service->event, service->log, service->store, &core_config, &executor_ops,
 		service, error);
+	if (!r && config->accept_restore)
+		accept_restore(service);
 	if (!r)
 		r = identity_load(service, files->admin, error);
 	if (!r)

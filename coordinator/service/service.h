@@ -2,11 +2,13 @@
 #pragma once
 
 #include <stdio.h>
+#include <stdbool.h>
 #include <systemd/sd-event.h>
 #include "proto/base/error.h"
 #include "proto/base/log.h"
 
 struct service;
+struct core_config;
 
 struct service_config {
 	const char *state;         /* directory made by service_init */
@@ -14,6 +16,8 @@ struct service_config {
 	const char *const *listen; /* full URLs */
 	size_t listen_count;
 	uint64_t heartbeat_ms;     /* 0: the default */
+	bool accept_restore;       /* an admin says that the database, an old backup, is the truth */
+	const struct core_config *core; /* limits and times, without cluster id and heartbeat; NULL: the defaults */
 };
 
 /* Makes cluster id, CA, server certificate, admin key and database in `state`; what is there is kept.

@@ -1,0 +1,85 @@
+/* The question that a restored backup raises. A worker shows a session that this database knows nothing of: either
+ * the database is an old one, or the worker belongs elsewhere. Until an admin has said which, nothing is accepted,
+ * started or killed, and what is not known is left alone in quarantine. Ids and numbers of attempts go on above what
+ * any worker shows, so that nothing is ever called like something that exists.
+ *
+ * Stored in `restored`: "1" the question is open, "2" this database was said to be the truth. */
+#include "coordinator/core/internal.h"
+#include "proto/base/str.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+void restore_load(struct core *core, const char *value)
+{
+	core->question = strcmp(value, "1") == 0;
+	core->trusted = strcmp(value, "2") == 0;
+}
+
+void restore_ask(struct core *core, struct core_effects *fx, const struct worker *worker, uint64_t task,
+	uint32_t attempt)
+{
+	char text[160];
+
+	if (core->question || core->answered)
+		return;
+	core->question = true;
+	put_meta(fx, "restored", "1");
+	snprintf(text, sizeof(text), "worker %s holds task %" PRIu64 ".%u, which this database does not know: was a backup restored?",
+		worker->row.name, task, attempt);
+	record_event(core, fx, "coordinator.restored", NULL, worker->row.name, text);
+	core->want_schedule = true; /* what waits is told why */
+}
+
+void restore_take_id(struct core *core, struct core_effects *fx, uint64_t task)
+{
+	char next[24];
+
+	if (task < core->next_task || task >= UINT64_MAX / 2)
+		return;
+	core->next_task = task + 1;
+	snprintf(next, sizeof(next), "%" PRIu64, core->next_task);
+	put_meta(fx, "next_task", next);
+}
+
+/* A number is not given out twice: what a worker shows, and all below it, is kept as lost. */
+void restore_take_attempt(struct core *core, struct core_effects *fx, struct task *task, const struct worker *worker,
+	uint32_t number, const uint8_t *run_id)
+{
+	static const uint8_t unknown[16];
+
+	if (number > task->attempt_count + 1000)
+		return; /* no worker of ours says that */
+	while (task->attempt_count < number && !fx->error) {
+		struct attempt *attempt = add_attempt(task);
+
+		if (!attempt) {
+			fx->error = -ENOMEM;
+			return;
+		}
+		attempt->row.state = LOST;
+		attempt->row.session = MAESTRO__SESSION_STATE__SESSION_ENDED;
+		set_text(fx, &attempt->row.worker, worker->row.name);
+		set_text(fx, &attempt->row.reason, "known to its worker only: a backup was restored");
+		if (row_set_blob(&attempt->row.run_id, attempt->row.attempt == number ? run_id : unknown, sizeof(unknown)))
+			fx->error = -ENOMEM;
+		effect_put(fx, ROW_ATTEMPT, &attempt->row);
+	}
+}
+
+/* "Go on with this database." Workers that are connected come again and are judged anew: their sessions that are not
+ * known here are ended after a checkpoint, and their worktrees stay. */
+void handle_restored(struct core *core, const struct core_event *event, struct core_effects *fx)
+{
+	core->answered = core->trusted = true;
+	put_meta(fx, "restored", "2");
+	record_audit(core, fx, "restore accept", "%s", core->question ? "the question was open" : "nothing was asked yet");
+	record_event(core, fx, "coordinator.restored", NULL, NULL, "an admin said that this database is the truth");
+	for (struct worker *worker = core->workers; worker && core->question; worker = worker->hh.next)
+		if (worker->phase != WORKER_AWAY)
+			effect_disconnect(fx, worker->row.name, "the database was said to be the truth: come again");
+	core->question = false;
+	core->want_schedule = true;
+	reply_done(fx, &event->client, "this database is the truth now: sessions that it does not know are ended");
+}
