@@ -15,7 +15,7 @@ const char *paint_end_sequence(void)
 {
 	/* every mode that we may have set, then the main screen */
 	return SYNC_END "\033[m\033[?7h\033[?1l\033>\033[?2004l\033[?1004l\033[?1000l\033[?1002l\033[?1003l\033[?1006l"
-			"\033[0 q\033[?25h\033[?1049l";
+			"\033[?5l\033[=0;1u\033[0 q\033[?25h\033[?1049l";
 }
 
 void paint_init(struct paint *paint, unsigned int cols, unsigned int rows)
@@ -139,6 +139,15 @@ static int put_modes(const struct paint *paint, const struct screen *screen, str
 	return r;
 }
 
+/* Kitty's keyboard: as the program in the session asked. The terminal keeps flags of its own for the alternate screen,
+ * so those of the shell before us are not touched; one that does not know the sequence passes over it. */
+static int put_kitty(const struct paint *paint, const struct screen *screen, struct buf *out)
+{
+	uint32_t before = paint->valid || paint->shown.cols ? paint->shown.kitty_flags : 0;
+
+	return before == screen->kitty_flags ? 0 : buf_printf(out, "\033[=%u;1u", screen->kitty_flags);
+}
+
 static int put_mouse(const struct paint *paint, const struct screen *screen, struct buf *out)
 {
 	int r;
@@ -211,6 +220,8 @@ int paint_update(struct paint *paint, const struct screen *screen, struct buf *o
 		r = put_modes(paint, screen, out);
 	if (!r)
 		r = put_mouse(paint, screen, out);
+	if (!r)
+		r = put_kitty(paint, screen, out);
 	if (!r)
 		r = put_cursor(paint, screen, out);
 	if (!r)

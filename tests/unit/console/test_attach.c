@@ -27,7 +27,8 @@ struct attached {
 	struct buf shown;      /* all that was written to the terminal */
 	const char *wanted;
 	unsigned int found;
-	unsigned int opened, keys;
+	unsigned int opened, keys, taken_over;
+	bool ended;            /* the session */
 	uint32_t stream;
 	char typed[64];
 	pid_t pid;
@@ -68,7 +69,7 @@ static void answer(struct fake *fake, const Maestro__Envelope *request, Maestro_
 		maestro__task_list__init(&list);
 		task.id = 4;
 		task.has_session = true;
-		task.session = MAESTRO__SESSION_STATE__SESSION_LIVE;
+		task.session = a->ended ? MAESTRO__SESSION_STATE__SESSION_ENDED : MAESTRO__SESSION_STATE__SESSION_LIVE;
 		list.n_tasks = 1;
 		list.tasks = tasks;
 		reply->body_case = MAESTRO__ENVELOPE__BODY_TASK_LIST;
@@ -77,6 +78,19 @@ static void answer(struct fake *fake, const Maestro__Envelope *request, Maestro_
 		a->stream = request->stream_open->stream;
 		a->opened++;
 		assert_int_equal(request->stream_open->cols, 40);
+		assert_true(request->stream_open->has_take_over && !request->stream_open->take_over);
+	} else if (request->body_case == MAESTRO__ENVELOPE__BODY_READ_TASK) {
+		static const char above[] = "first \033[31mneedle\033[0m line\nsecond\nthird\n\n\n\n\n\n\n\n\n\n\n\nlast\n";
+		static Maestro__SessionBytes bytes;
+
+		assert_int_equal(request->read_task->kind, MAESTRO__READ_KIND__READ_SCROLLBACK);
+		maestro__session_bytes__init(&bytes);
+		bytes.has_data = true;
+		bytes.data = bytes_of(above);
+		reply->body_case = MAESTRO__ENVELOPE__BODY_SESSION_BYTES;
+		reply->session_bytes = &bytes;
+	} else if (request->body_case == MAESTRO__ENVELOPE__BODY_STREAM_INPUT && request->stream_input->take_over) {
+		a->taken_over++;
 	} else if (request->body_case == MAESTRO__ENVELOPE__BODY_STREAM_INPUT && request->stream_input->has_data) {
 		size_t len = strlen(a->typed), n = request->stream_input->data.len;
 
@@ -202,9 +216,30 @@ static void test_session_ends(void **state)
 	close.reason = bytes_of("exit \033[31m0");
 	envelope.body_case = MAESTRO__ENVELOPE__BODY_STREAM_CLOSE;
 	envelope.stream_close = &close;
+	a->ended = true;
 	fake_send(&a->fake, &envelope);
 	expect_restored(a, 0);
 	expect(a, "the session ended: exit  [31m0");
+}
+
+/* The stream was closed because the worker is away: the session lives, so it is opened again. */
+static void test_worker_away(void **state)
+{
+	struct attached *a = *state;
+	Maestro__StreamClose close = MAESTRO__STREAM_CLOSE__INIT;
+	Maestro__Envelope envelope = MAESTRO__ENVELOPE__INIT;
+
+	close.stream = a->stream;
+	envelope.body_case = MAESTRO__ENVELOPE__BODY_STREAM_CLOSE;
+	envelope.stream_close = &close;
+	fake_send(&a->fake, &envelope);
+	expect(a, "s old");
+	fake_run_until(&a->fake, &a->opened, 2);
+	send_screen(a, "here again");
+	expect(a, "here again");
+	type(a, "\x1c" "d");
+	expect_restored(a, 0);
+	expect(a, "Detached from task 4");
 }
 
 static void test_sigterm(void **state)
@@ -223,12 +258,80 @@ static void test_crash(void **state)
 	expect_restored(a, -1);
 }
 
+/* Forgets what was shown, so that what comes is looked at alone. */
+static void forget(struct attached *a)
+{
+	buf_clear(&a->shown);
+}
+
+static void test_look_back(void **state)
+{
+	struct attached *a = *state;
+
+	type(a, "\x1c");
+	expect(a, "d leave");
+	type(a, "[");
+	expect(a, "15/15");
+	assert_non_null(strstr(buf_text(&a->shown), "last"));
+	forget(a);
+	type(a, "/needle\r");
+	expect(a, "\033[0;7;31mneedle"); /* found, and marked */
+	expect(a, "1/15");
+	forget(a);
+	type(a, "v\033[B");
+	expect(a, "2/15");
+	forget(a);
+	type(a, "y");
+	expect(a, "\033]52;c;Zmlyc3QgbmVlZGxlIGxpbmUKc2Vjb25kCg==\007"); /* two lines */
+	expect(a, "hello from the session");
+	assert_int_equal(a->keys, 0); /* none was for the session */
+	type(a, "x");
+	fake_run_until(&a->fake, &a->keys, 1);
+	type(a, "\x1c" "d");
+	expect_restored(a, 0);
+}
+
+static void tell_driver(struct attached *a, bool driving, bool driven)
+{
+	Maestro__StreamFrame frame = MAESTRO__STREAM_FRAME__INIT;
+	Maestro__Envelope envelope = MAESTRO__ENVELOPE__INIT;
+
+	frame.stream = a->stream;
+	frame.has_driving = frame.has_driven = true;
+	frame.driving = driving;
+	frame.driven = driven;
+	envelope.body_case = MAESTRO__ENVELOPE__BODY_STREAM_FRAME;
+	envelope.stream_frame = &frame;
+	fake_send(&a->fake, &envelope);
+}
+
+static void test_take_over(void **state)
+{
+	struct attached *a = *state;
+
+	tell_driver(a, false, true);
+	expect(a, "somebody else types here");
+	type(a, "lost");
+	forget(a);
+	expect(a, "somebody else types here");
+	type(a, "\x1c" "t");
+	fake_run_until(&a->fake, &a->taken_over, 1);
+	tell_driver(a, true, false);
+	expect(a, "your keys go to the session now");
+	type(a, "mine");
+	fake_run_until(&a->fake, &a->keys, 4);
+	assert_memory_equal(a->typed, "mine", 4);
+	type(a, "\x1c" "d");
+	expect_restored(a, 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_keys_and_detach), TEST(test_session_ends), TEST(test_sigterm), TEST(test_crash),
+		TEST(test_worker_away), TEST(test_look_back), TEST(test_take_over),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
