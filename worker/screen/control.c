@@ -155,6 +155,7 @@ void control_reset(struct emulator *emulator)
 	memset(emulator->kitty, 0, sizeof(emulator->kitty));
 	mode_kitty_sync(emulator);
 	memset(emulator->saved, 0, sizeof(emulator->saved));
+	emulator->saved_mode_count = 0;
 	control_reset_tabs(emulator);
 	osc_reset_palette(emulator);
 	emulator->title_count = 0;

@@ -38,6 +38,13 @@ struct kitty_stack {
 	uint32_t current;
 };
 
+#define SAVED_MODES_MAX 32U
+
+struct saved_mode {
+	uint16_t number;
+	bool on;
+};
+
 struct title {
 	uint16_t len;
 	char text[SCREEN_TITLE_BYTES_MAX + 1];
@@ -87,6 +94,8 @@ struct emulator {
 	struct title titles[TITLE_STACK_MAX];
 	unsigned int title_count;
 	uint32_t palette[PALETTE_SIZE], foreground, background, cursor_colour;
+	struct saved_mode saved_modes[SAVED_MODES_MAX];
+	unsigned int saved_mode_count;
 	struct buf reply;
 };
 
@@ -141,6 +150,9 @@ void sgr_report(const struct screen_style *pen, struct buf *out);
 void mode_change(struct emulator *emulator, bool private_mode, bool on);
 /* DECRPM: 0 unknown, 1 set, 2 reset, 3 always set. */
 unsigned int mode_query(const struct emulator *emulator, bool private_mode, unsigned int number);
+/* XTSAVE, XTRESTORE: private modes kept one deep, each on its own. */
+void mode_save(struct emulator *emulator);
+void mode_restore(struct emulator *emulator);
 void mode_alternate(struct emulator *emulator, bool on, bool clear, bool cursor);
 void mode_kitty_sync(struct emulator *emulator);
 
@@ -157,6 +169,12 @@ void report_status(struct emulator *emulator);     /* DSR, CPR */
 void report_mode(struct emulator *emulator);       /* DECRQM */
 void report_version(struct emulator *emulator);    /* XTVERSION */
 void report_dcs(struct emulator *emulator);        /* DECRQSS, XTGETTCAP */
+
+/* rect.c */
+void rect_checksum(struct emulator *emulator); /* DECRQCRA */
+void rect_erase(struct emulator *emulator);    /* DECERA, DECSERA */
+void rect_fill(struct emulator *emulator);     /* DECFRA */
+void rect_copy(struct emulator *emulator);     /* DECCRA */
 
 /* edit.c */
 /* Finds the indices of the pen again after it changed. */

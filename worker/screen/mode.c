@@ -216,3 +216,38 @@ unsigned int mode_query(const struct emulator *emulator, bool private_mode, unsi
 		return answer((emulator->modes & mode->emulator_bit) || (emulator->screen.modes & mode->screen_bit));
 	return private_mode ? query_special(emulator, number) : 0;
 }
+
+static struct saved_mode *find_saved(struct emulator *e, unsigned int number)
+{
+	for (unsigned int i = 0; i < e->saved_mode_count; i++)
+		if (e->saved_modes[i].number == number)
+			return &e->saved_modes[i];
+	return NULL;
+}
+
+void mode_save(struct emulator *emulator)
+{
+	for (unsigned int i = 0; i < emulator->parser.param_count; i++) {
+		unsigned int number = emulator->parser.param[i], state = mode_query(emulator, true, number);
+		struct saved_mode *saved = find_saved(emulator, number);
+
+		if (state != 1 && state != 2)
+			continue;
+		if (!saved && emulator->saved_mode_count < SAVED_MODES_MAX)
+			saved = &emulator->saved_modes[emulator->saved_mode_count++];
+		if (saved)
+			*saved = (struct saved_mode){ .number = (uint16_t)number, .on = state == 1 };
+	}
+}
+
+/* One that was never saved stays; the cursor that 1048 saved is not a state to bring back. */
+void mode_restore(struct emulator *emulator)
+{
+	for (unsigned int i = 0; i < emulator->parser.param_count; i++) {
+		unsigned int number = emulator->parser.param[i];
+		const struct saved_mode *saved = find_saved(emulator, number);
+
+		if (saved && number != 1048 && (mode_query(emulator, true, number) == 1) != saved->on)
+			change_one(emulator, true, number, saved->on);
+	}
+}

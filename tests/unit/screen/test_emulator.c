@@ -87,6 +87,19 @@ static const struct example examples[] = {
 		"\033]4;1;rgb:cdcd/0000/0000\033\\\033]11;rgb:1010/2020/3030\033\\" },
 	{ "titles are not", "\033]2;evil\007\033[21t", "", 0, 0, NULL },
 	{ "kitty", "\033[>5u\033[?u\033[=2;2u\033[?u\033[<u\033[?u", "", 0, 0, "\033[?5u\033[?7u\033[?0u" },
+	/* The negated sum, as xterm answers: 'A' is 0x41, bold adds 0x80; blanks at the end do not count, a first one does. */
+	{ "checksum", "A\033[1mB\033[m\033[1;1;1;1;1;1*y\033[2;1;1;2;1;2*y\033[3;1;1;1;1;10*y\033[4;1;3;3;3;3*y", "AB\n", 0, 2,
+		"\033P1!~FFBF\033\\\033P2!~FF3E\033\\\033P3!~FEFD\033\\\033P4!~FFE0\033\\" },
+	{ "checksum of nothing", "\033[9;1;4;4;2;2*y", "", 0, 0, "\033P9!~0000\033\\" },
+	{ "fill", "\033[35;2;2;3;4$x", "\n ###\n ###\n", 0, 0, NULL },
+	{ "fill with what is no character", "\033[7;2;2;3;4$x", "", 0, 0, NULL },
+	{ "erase a rectangle", "abc\r\ndef\r\nghi\033[1;2;2;2$z", "a c\nd f\nghi\n", 2, 3, NULL },
+	{ "selective erase of a rectangle", "a\033[1\"qb\033[0\"qc\033[1;1;1;3${", " b\n", 0, 3, NULL },
+	{ "copy down over itself", "ab\r\ncd\033[1;1;2;2;1;2;2;1$v", "ab\ncab\n\x20" "cd\n", 1, 2, NULL },
+	{ "copy up", "..\r\n.ab\r\n.cd\033[2;2;3;3;1;1;1;1$v", "ab\ncdb\n.cd\n", 2, 3, NULL },
+	{ "copy half of a wide one", "\xe4\xb8\xad\033[1;1;1;1;1;2;1;1$v", "\xe4\xb8\xad\n\n", 0, 2, NULL },
+	{ "modes are saved", "\033[?7;25s\033[?7l\033[?25l\033[?7;25r\033[?7$p\033[?25$p", "", 0, 0, "\033[?7;1$y\033[?25;1$y" },
+	{ "what was not saved stays", "\033[?7l\033[?7r\033[?7$p", "", 0, 0, "\033[?7;2$y" },
 	{ "size", "\033[18t", "", 0, 0, "\033[8;4;10t" },
 };
 
