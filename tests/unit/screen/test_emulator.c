@@ -97,7 +97,7 @@ static const struct example examples[] = {
 	{ "selective erase of a rectangle", "a\033[1\"qb\033[0\"qc\033[1;1;1;3${", " b\n", 0, 3, NULL },
 	{ "copy down over itself", "ab\r\ncd\033[1;1;2;2;1;2;2;1$v", "ab\ncab\n\x20" "cd\n", 1, 2, NULL },
 	{ "copy up", "..\r\n.ab\r\n.cd\033[2;2;3;3;1;1;1;1$v", "ab\ncdb\n.cd\n", 2, 3, NULL },
-	{ "copy half of a wide one", "\xe4\xb8\xad\033[1;1;1;1;1;2;1;1$v", "\xe4\xb8\xad\n\n", 0, 2, NULL },
+	{ "copy half of a wide one", "\xe4\xb8\xad\033[1;1;1;1;1;2;1;1$v", "\xe4\xb8\xad\n", 0, 2, NULL },
 	{ "modes are saved", "\033[?7;25s\033[?7l\033[?25l\033[?7;25r\033[?7$p\033[?25$p", "", 0, 0, "\033[?7;1$y\033[?25;1$y" },
 	{ "what was not saved stays", "\033[?7l\033[?7r\033[?7$p", "", 0, 0, "\033[?7;2$y" },
 	{ "size", "\033[18t", "", 0, 0, "\033[8;4;10t" },
