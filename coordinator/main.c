@@ -19,7 +19,7 @@
 
 struct options {
 	struct option_list listen, project_slots, agent_slots;
-	uint64_t ready_fd, heartbeat_ms, min_disk, min_memory, max_load, max_idle_sessions, linger_ms;
+	uint64_t ready_fd, heartbeat_ms, keep_events, min_disk, min_memory, max_load, max_idle_sessions, linger_ms;
 	int log_level;
 	bool system, accept_restore;
 };
@@ -52,6 +52,8 @@ static const struct option_spec run_specs[] = {
 	{ .name = "linger", .type = OPTION_DURATION, .offset = FIELD(linger_ms), .arg = "TIME", .initial = "12h",
 		.max = UINT64_C(366) * 86400000, .in_file = true,
 		.help = "how long a session in review may be silent before it is ended (0s: for ever)" },
+	{ .name = "keep-events", .type = OPTION_NUMBER, .offset = FIELD(keep_events), .arg = "N", .initial = "200000",
+		.min = 1000, .in_file = true, .help = "how many of the newest events are kept; the audit log is kept whole" },
 	{ .name = "log-level", .type = OPTION_CHOICE, .offset = FIELD(log_level), .arg = "LEVEL", .initial = "info",
 		.choices = levels, .in_file = true, .help = "error, warning, info or debug" },
 	{ .name = "ready-fd", .type = OPTION_NUMBER, .offset = FIELD(ready_fd), .arg = "N", .initial = "0", .max = 1023,
@@ -397,7 +399,7 @@ static int serve(const struct places *places, const struct options *options, str
 	_cleanup_(addresses_deinit) struct addresses addresses = { .count = 0 };
 	struct core_config core;
 	struct service_config config = { .state = places->state, .run = places->paths.run,
-		.heartbeat_ms = options->heartbeat_ms, .core = &core,
+		.heartbeat_ms = options->heartbeat_ms, .core = &core, .keep_events = options->keep_events,
 		.accept_restore = options->accept_restore };
 	int r;
 

@@ -116,6 +116,8 @@ uint64_t core_deadline(const struct core *core);
 /* --- reading: what consoles see ------------------------------------------------------------------------------ */
 
 /* Deep copies; free with protobuf_c_message_free_unpacked. NULL: no such thing, or out of memory. Ages count to now_ms. */
+/* The prompt of a task that is over is not kept here, nor after a retry: in full views, and in a Start that is sent, it is
+ * then empty, and whoever has the rows puts it in from the task's spec. */
 Maestro__Task *core_view_task(const struct core *core, uint64_t task, bool in_full, uint64_t now_ms);
 Maestro__Worker *core_view_worker(const struct core *core, const char *name);
 Maestro__Project *core_view_project(const struct core *core, const char *name);

@@ -224,6 +224,8 @@ enum cause {
 /* The only writer of a task's and an attempt's state. False if the table has no such transition: nothing changed. */
 bool task_move(struct core *core, struct core_effects *fx, struct task *task, enum cause cause, const char *reason);
 bool task_may_move(const struct task *task, enum cause cause);
+/* Of a task that is over: prompts are large and tasks are many. Whoever sends or shows it takes it from the spec's row. */
+void task_forget_prompt(struct task *task);
 void task_load_state(struct core *core, struct core_effects *fx, struct task *task);
 void attempt_set_session(struct core *core, struct core_effects *fx, struct task *task, struct attempt *attempt,
 	Maestro__SessionState session);

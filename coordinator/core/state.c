@@ -125,6 +125,14 @@ static void announce(struct core *core, struct core_effects *fx, const struct ta
 	effect_changed_task(fx, task->row.id);
 }
 
+void task_forget_prompt(struct task *task)
+{
+	if (!task->spec || !task_state_over((Maestro__TaskState)task->row.state))
+		return;
+	free(task->spec->prompt.data);
+	task->spec->prompt = (ProtobufCBinaryData){ 0 };
+}
+
 bool task_move(struct core *core, struct core_effects *fx, struct task *task, enum cause cause, const char *reason)
 {
 	const struct transition *transition = find_transition(task->row.state, cause);
@@ -138,6 +146,7 @@ bool task_move(struct core *core, struct core_effects *fx, struct task *task, en
 	stamp(core, task, cause, transition->to);
 	set_text(fx, &task->row.reason, reason);
 	effect_put(fx, ROW_TASK, &task->row);
+	task_forget_prompt(task);
 	announce(core, fx, task, reason);
 	queue_leave(task);
 	if (task_state_over((Maestro__TaskState)task->row.state))
@@ -162,6 +171,7 @@ void task_load_state(struct core *core, struct core_effects *fx, struct task *ta
 	count_slot(core, fx, task, QUEUED, task->row.state);
 	idle_update(core, fx, task);
 	queue_follow(core, fx, task);
+	task_forget_prompt(task);
 	if (task->row.state == QUEUED)
 		queue_enter(core, fx, task);
 }

@@ -119,6 +119,16 @@ static void add_task(uint64_t task, void *userdata)
 		listing_add(listing, core_view_task(core, task, false, clock_boottime_ms()));
 }
 
+static void add_in_full(struct listing *listing, uint64_t task)
+{
+	const struct service *service = listing->conn->service;
+	Maestro__Task *view = core_view_task(service_core(service), task, true, clock_boottime_ms());
+
+	if (view && view->has_prompt && executor_fill_prompt(service->executor, task, &view->prompt))
+		view->has_prompt = false; /* not known is not the same as empty */
+	listing_add(listing, view);
+}
+
 /* False: one of them is not there, and the person was told. */
 static bool add_named_tasks(struct listing *listing, const Maestro__Envelope *envelope)
 {
@@ -134,7 +144,7 @@ static bool add_named_tasks(struct listing *listing, const Maestro__Envelope *en
 				"there is no such task", "`maestro ls --all` lists them");
 			return false;
 		}
-		listing_add(listing, core_view_task(core, task, true, clock_boottime_ms()));
+		add_in_full(listing, task);
 	}
 	return true;
 }

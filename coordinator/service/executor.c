@@ -3,6 +3,7 @@
 #include "proto/base/str.h"
 #include "proto/wire/message.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #define GATHER_EVENTS 512u /* a flood must not put off the commit for ever */
@@ -280,6 +281,44 @@ void executor_handle(struct executor *executor, struct core_event *event)
 		sd_event_source_set_enabled(executor->turn, SD_EVENT_ONESHOT);
 }
 
+/* A Start carries its prompt, also when the core has forgotten it. One without it would be another task: better none,
+ * which the worker's next reconnect puts right. */
+static bool complete(struct executor *executor, const struct core_effect *effect)
+{
+	Maestro__Start *start;
+	int r;
+
+	if (effect->type != CORE_EFFECT_SEND || effect->envelope->body_case != MAESTRO__ENVELOPE__BODY_START)
+		return true;
+	start = effect->envelope->start;
+	r = executor_fill_prompt(executor, start->task, &start->prompt);
+	if (r)
+		log_error(executor->log, "task=%" PRIu64 ": its prompt cannot be read: %s", start->task, strerror(-r));
+	return r == 0;
+}
+
+int executor_fill_prompt(struct executor *executor, uint64_t task, ProtobufCBinaryData *prompt)
+{
+	struct spec_row *spec = NULL;
+	Maestro__Submit *submit;
+	int r;
+
+	if (prompt->len)
+		return 0;
+	r = store_get_spec(executor->store, task, &spec, NULL);
+	if (r)
+		return error_fold(r);
+	submit = maestro__submit__unpack(NULL, spec->submit.len, spec->submit.data);
+	row_free(ROW_SPEC, spec);
+	if (!submit)
+		return -EBADMSG;
+	free(prompt->data);
+	*prompt = submit->prompt;
+	submit->prompt = (ProtobufCBinaryData){ 0 };
+	maestro__submit__free_unpacked(submit, NULL);
+	return 0;
+}
+
 void executor_flush(struct executor *executor)
 {
 	_cleanup_(error_deinit) struct error error = ERROR_NULL;
@@ -297,7 +336,8 @@ void executor_flush(struct executor *executor)
 	outbox = executor->outbox; /* what is delivered may cause new events */
 	executor->outbox = CORE_EFFECTS_NULL;
 	for (size_t i = 0; i < outbox.count; i++)
-		executor->ops->deliver(&outbox.items[i], executor->userdata);
+		if (complete(executor, &outbox.items[i]))
+			executor->ops->deliver(&outbox.items[i], executor->userdata);
 	executor->ops->settled(executor->userdata);
 	arm_timer(executor);
 }

@@ -35,5 +35,7 @@ void executor_handle(struct executor *executor, struct core_event *event);
 /* Commits and delivers now. */
 void executor_flush(struct executor *executor);
 struct core *executor_core(struct executor *executor);
+/* An empty prompt of a message that was unpacked or copied becomes the task's, from the store. -ENODATA, -EBADMSG, … */
+int executor_fill_prompt(struct executor *executor, uint64_t task, ProtobufCBinaryData *prompt);
 /* NULL, or why nothing can be written at the moment. */
 const char *executor_trouble(const struct executor *executor);

@@ -93,7 +93,8 @@ struct service {
 	struct dirty *dirty;
 	uint8_t cluster_id[LINK_CLUSTER_BYTES];
 	uint8_t ca_digest[LINK_DIGEST_BYTES];
-	uint64_t epoch, heartbeat_ms, began_ms;
+	uint64_t epoch, heartbeat_ms, began_ms, keep_events;
+	sd_event_source *prune_timer;
 };
 
 /* service.c */
@@ -132,6 +133,10 @@ void identity_list_keys(struct conn *conn, const Maestro__Envelope *envelope);
 void identity_revoke(struct conn *conn, const Maestro__Envelope *envelope);
 /* Revokes every key under which a worker came in. */
 void identity_forget_worker(struct service *service, const char *name, const char *actor);
+
+/* prune.c */
+int prune_init(struct service *service, uint64_t keep_events);
+void prune_deinit(struct service *service);
 
 /* audit.c */
 void audit_read(struct conn *conn, const Maestro__Envelope *envelope);

@@ -446,6 +446,8 @@ static int start(struct service *service, const struct service_files *files, con
 	if (!r)
 		r = identity_load(service, files->admin, error);
 	if (!r)
+		r = prune_init(service, config->keep_events);
+	if (!r)
 		r = link_new(&service->link, service->event, service->log);
 	if (!r)
 		r = listen_all(service, files, config, error);
@@ -497,6 +499,7 @@ void service_free(struct service *service)
 	ask_deinit(service);
 	watch_deinit(service);
 	identity_deinit(service);
+	prune_deinit(service);
 	if (service->executor)
 		executor_free(service->executor);
 	if (service->store)

@@ -18,6 +18,7 @@ struct service_config {
 	uint64_t heartbeat_ms;     /* 0: the default */
 	bool accept_restore;       /* an admin says that the database, an old backup, is the truth */
 	const struct core_config *core; /* limits and times, without cluster id and heartbeat; NULL: the defaults */
+	uint64_t keep_events;      /* how many, of the newest; 0: all */
 };
 
 /* Makes cluster id, CA, server certificate, admin key and database in `state`; what is there is kept.

@@ -177,6 +177,19 @@ static void pump_events(struct conn *conn)
 	}
 }
 
+/* Who asked for new events only learns where they begin, and misses none if the connection is lost before the first. */
+static void say_next(struct conn *conn)
+{
+	Maestro__Envelope envelope = MAESTRO__ENVELOPE__INIT;
+	Maestro__EventBatch message = MAESTRO__EVENT_BATCH__INIT;
+
+	message.has_next = true;
+	message.next = conn->watch.next_seq;
+	envelope.body_case = BODY(EVENT_BATCH);
+	envelope.event_batch = &message;
+	conn_send(conn, CHANNEL_CONTROL, &envelope);
+}
+
 void watch_start(struct conn *conn, const Maestro__Envelope *envelope)
 {
 	const Maestro__Watch *watch = envelope->watch;
@@ -192,6 +205,8 @@ void watch_start(struct conn *conn, const Maestro__Envelope *envelope)
 		conn->watch.next_seq = last + 1;
 	if (conn->watch.model)
 		send_snapshot(conn);
+	if (conn->watch.events && !watch->has_since)
+		say_next(conn);
 	pump_events(conn);
 }
 
