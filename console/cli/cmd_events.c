@@ -63,6 +63,13 @@ static void print_one(struct events *events, const Maestro__Event *event)
 	json_decref(json);
 }
 
+/* Numbers have no holes but where the coordinator has deleted old ones. */
+static void say_gap(const struct events *events, uint64_t seq)
+{
+	if (events->since > 1 && seq > events->since)
+		fprintf(stderr, "maestro: events %" PRIu64 " to %" PRIu64 " are not kept any more\n", events->since, seq - 1);
+}
+
 static void on_message(struct client_listener *listener, const Maestro__Envelope *envelope)
 {
 	struct events *events = container_of(listener, struct events, listener);
@@ -70,9 +77,12 @@ static void on_message(struct client_listener *listener, const Maestro__Envelope
 
 	if (envelope->body_case != MAESTRO__ENVELOPE__BODY_EVENT_BATCH)
 		return;
+	if (batch->has_next && !events->since)
+		events->since = batch->next; /* from here on none is missed, whatever happens to the connection */
 	for (size_t i = 0; i < batch->n_events; i++) {
 		if (batch->events[i]->seq < events->since)
 			continue;
+		say_gap(events, batch->events[i]->seq);
 		events->since = batch->events[i]->seq + 1;
 		print_one(events, batch->events[i]);
 	}
