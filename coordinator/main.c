@@ -18,8 +18,9 @@
 #include <systemd/sd-daemon.h>
 
 struct options {
-	struct option_list listen, project_slots, agent_slots;
-	uint64_t ready_fd, heartbeat_ms, keep_events, min_disk, min_memory, max_load, max_idle_sessions, linger_ms;
+	struct option_list listen, notify_kinds, project_slots, agent_slots;
+	uint64_t ready_fd, heartbeat_ms, keep_events, notify_time_ms, min_disk, min_memory, max_load, max_idle_sessions, linger_ms;
+	char *notify;
 	int log_level;
 	bool system, accept_restore;
 };
@@ -54,6 +55,12 @@ static const struct option_spec run_specs[] = {
 		.help = "how long a session in review may be silent before it is ended (0s: for ever)" },
 	{ .name = "keep-events", .type = OPTION_NUMBER, .offset = FIELD(keep_events), .arg = "N", .initial = "200000",
 		.min = 1000, .in_file = true, .help = "how many of the newest events are kept; the audit log is kept whole" },
+	{ .name = "notify", .type = OPTION_STRING, .offset = FIELD(notify), .arg = "COMMAND", .in_file = true,
+		.file_only = true, .help = "a shell command to run for events, which are JSON on its standard input" },
+	{ .name = "notify-time", .type = OPTION_DURATION, .offset = FIELD(notify_time_ms), .arg = "TIME", .initial = "30s",
+		.min = 1000, .max = 3600000, .in_file = true, .file_only = true, .help = "how long it may take" },
+	{ .name = "notify-kinds", .type = OPTION_LIST, .offset = FIELD(notify_kinds), .arg = "KIND", .in_file = true,
+		.file_only = true, .help = "which: needs_input, review, failed, lost, limited; without it all of them" },
 	{ .name = "log-level", .type = OPTION_CHOICE, .offset = FIELD(log_level), .arg = "LEVEL", .initial = "info",
 		.choices = levels, .in_file = true, .help = "error, warning, info or debug" },
 	{ .name = "ready-fd", .type = OPTION_NUMBER, .offset = FIELD(ready_fd), .arg = "N", .initial = "0", .max = 1023,
@@ -368,6 +375,7 @@ static int block_signals(void)
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGCHLD); /* sd-event waits for what `notify` runs */
 	return sigprocmask(SIG_BLOCK, &set, NULL) < 0 ? -errno : 0;
 }
 
@@ -413,6 +421,10 @@ static int serve(const struct places *places, const struct options *options, str
 	fill_core(&core, options, &projects, &agents);
 	config.listen = (const char *const *)addresses.items;
 	config.listen_count = addresses.count;
+	config.notify = options->notify;
+	config.notify_time_ms = options->notify_time_ms;
+	config.notify_kinds = (const char *const *)options->notify_kinds.items;
+	config.notify_kind_count = options->notify_kinds.count;
 	r = loop_new(&event);
 	if (!r)
 		r = service_new(&service, event, log, &config, error);

@@ -95,6 +95,7 @@ struct service {
 	uint8_t ca_digest[LINK_DIGEST_BYTES];
 	uint64_t epoch, heartbeat_ms, began_ms, keep_events;
 	sd_event_source *prune_timer;
+	struct notify *notify; /* NULL: nobody is to be told */
 };
 
 /* service.c */
@@ -137,6 +138,12 @@ void identity_forget_worker(struct service *service, const char *name, const cha
 /* prune.c */
 int prune_init(struct service *service, uint64_t keep_events);
 void prune_deinit(struct service *service);
+
+/* notify.c */
+int notify_init(struct service *service, const struct service_config *config, struct error *error);
+void notify_deinit(struct service *service);
+/* Everything of a turn is committed. */
+void notify_settled(struct service *service);
 
 /* audit.c */
 void audit_read(struct conn *conn, const Maestro__Envelope *envelope);

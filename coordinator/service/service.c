@@ -268,6 +268,7 @@ static void on_deliver(const struct core_effect *effect, void *userdata)
 static void on_settled(void *userdata)
 {
 	watch_settled(userdata);
+	notify_settled(userdata);
 }
 
 static void show_anew(struct service *service)
@@ -448,6 +449,8 @@ static int start(struct service *service, const struct service_files *files, con
 	if (!r)
 		r = prune_init(service, config->keep_events);
 	if (!r)
+		r = notify_init(service, config, error);
+	if (!r)
 		r = link_new(&service->link, service->event, service->log);
 	if (!r)
 		r = listen_all(service, files, config, error);
@@ -500,6 +503,7 @@ void service_free(struct service *service)
 	watch_deinit(service);
 	identity_deinit(service);
 	prune_deinit(service);
+	notify_deinit(service);
 	if (service->executor)
 		executor_free(service->executor);
 	if (service->store)

@@ -18,6 +18,10 @@ struct service_config {
 	uint64_t heartbeat_ms;     /* 0: the default */
 	bool accept_restore;       /* an admin says that the database, an old backup, is the truth */
 	const struct core_config *core; /* limits and times, without cluster id and heartbeat; NULL: the defaults */
+	const char *notify;        /* a shell command, run with an event as JSON on its standard input; NULL: none */
+	const char *const *notify_kinds;
+	uint64_t notify_time_ms;   /* how long it may take, 0: the default */
+	size_t notify_kind_count;  /* 0: all kinds. SIGCHLD must be blocked if there is a command */
 	uint64_t keep_events;      /* how many, of the newest; 0: all */
 };
 
