@@ -1,6 +1,7 @@
 /* Commands that do one thing to tasks and have nothing to tell but that it was done. */
 #include "console/cli/command.h"
 #include "console/cli/print.h"
+#include "proto/base/str.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -35,7 +36,10 @@ static int print_result(struct cli *cli, uint64_t id, bool removed, json_t *arra
 	if (!cli->json) {
 		_cleanup_free_ char *clean = print_clean(said, strlen(said));
 
-		printf("%" PRIu64 " %s\n", id, clean ? clean : "");
+		if (clean && str_starts(clean, "task "))
+			printf("%s\n", clean);
+		else
+			printf("%" PRIu64 " %s\n", id, clean ? clean : "");
 		return 0;
 	}
 	if (removed)

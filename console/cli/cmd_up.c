@@ -5,6 +5,7 @@
 #include "console/client/process.h"
 #include "proto/base/id.h"
 #include "proto/base/io.h"
+#include "proto/link/keys.h"
 #include "proto/base/str.h"
 #include "proto/wire/install.h"
 #include "proto/wire/names.h"
@@ -192,6 +193,13 @@ static int start_worker(struct up *up, const char *name, struct error *error)
 	return 0;
 }
 
+static bool was_enrolled(const struct local_program *worker)
+{
+	_cleanup_free_ char *path = io_join(worker->state, "worker.key.revoked");
+
+	return path && access(path, F_OK) == 0;
+}
+
 /* host, host-2, …; without --workers all that were here before. */
 static int start_workers(struct up *up, struct error *error)
 {
@@ -207,7 +215,7 @@ static int start_workers(struct up *up, struct error *error)
 		return -ENOMEM;
 	base[strnlen(base, 60)] = 0;
 	for (size_t i = 0; !r && !wanted && i < up->local.workers_count; i++)
-		if (up->local.workers[i].enrolled && ++started)
+		if ((up->local.workers[i].enrolled || was_enrolled(&up->local.workers[i])) && ++started)
 			r = start_worker(up, up->local.workers[i].name, error);
 	if (!wanted && !started)
 		wanted = 1;
@@ -216,6 +224,59 @@ static int start_workers(struct up *up, struct error *error)
 
 		snprintf(name, sizeof(name), i > 1 ? "%s-%llu" : "%s", base, (unsigned long long)i);
 		r = start_worker(up, name, error);
+	}
+	return r;
+}
+
+static bool is_revoked(const struct local_program *worker, const Maestro__KeyList *list)
+{
+	_cleanup_free_ char *path = io_join(worker->state, "worker.key");
+	char id[KEY_ID_MAX];
+	struct key key;
+
+	if (!path || key_read(path, &key, NULL))
+		return false;
+	key_id(key.public_key, id);
+	key_wipe(&key);
+	for (size_t i = 0; i < list->n_keys; i++)
+		if (strcmp(list->keys[i]->id, id) == 0)
+			return list->keys[i]->has_revoked && list->keys[i]->revoked;
+	return false;
+}
+
+static int set_aside(const struct local_program *worker, const char *name)
+{
+	_cleanup_free_ char *from = io_join(worker->state, name), *to = NULL;
+
+	if (!from || asprintf(&to, "%s.revoked", from) < 0)
+		return -ENOMEM;
+	return rename(from, to) < 0 && errno != ENOENT ? -errno : 0;
+}
+
+/* A worker of this machine that was removed since is enrolled anew, with a new key. */
+static int renew_removed(struct up *up, struct error *error)
+{
+	Maestro__ListKeys list = MAESTRO__LIST_KEYS__INIT;
+	_cleanup_(message_deinit) struct message reply = MESSAGE_NULL;
+	int r;
+
+	r = cli_call(up->cli, MAESTRO__ENVELOPE__BODY_LIST_KEYS, &list, MAESTRO__ENVELOPE__BODY_KEY_LIST,
+		CLIENT_DEADLINE_MS, &reply, error);
+	for (size_t i = 0; !r && i < up->local.workers_count; i++) {
+		struct local_program *worker = &up->local.workers[i];
+
+		if (!worker->enrolled || !is_revoked(worker, client_reply_of(&reply)->key_list))
+			continue;
+		if (worker->pid) {
+			r = error_set(error, CLIENT_E_FAILED, "worker %s was removed, but it runs still", worker->name);
+			error_hint(error, "'maestro down', then 'maestro up' enrols it anew");
+			break;
+		}
+		say(up, "Worker %s was removed: it is enrolled anew.", worker->name);
+		r = set_aside(worker, "worker.key");
+		if (!r)
+			r = set_aside(worker, "coordinator");
+		worker->enrolled = false;
 	}
 	return r;
 }
@@ -346,6 +407,8 @@ static int run_up(struct up *up, struct error *error)
 		r = start_coordinator(up, error);
 	if (!r)
 		r = cli_connect_to(up->cli, up->local.url, error);
+	if (!r)
+		r = renew_removed(up, error);
 	if (!r)
 		r = start_workers(up, error);
 	if (!r)

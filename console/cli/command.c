@@ -157,6 +157,26 @@ void command_print_overview(FILE *out)
 	      "Exit status: 0 well, 1 it failed, 2 usage, 3 no coordinator reached, 4 no such thing, 5 not allowed.\n", out);
 }
 
+/* `maestro project --help`: what may follow. False if nothing begins with this word and goes on. */
+static bool print_family(const char *word)
+{
+	size_t len = strlen(word), found = 0;
+
+	for (size_t i = 0; i < commands_count; i++) {
+		if (strncmp(commands[i]->name, word, len) != 0 || commands[i]->name[len] != ' ')
+			continue;
+		if (!found++)
+			printf("Usage: maestro %s COMMAND [OPTION]... [OPERAND]...\n\n", word);
+		printf("   %-16s %s\n", commands[i]->name, commands[i]->brief);
+	}
+	return found > 0;
+}
+
+static bool is_help(const char *word)
+{
+	return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0;
+}
+
 static int print_help(const char *const *words, int count, struct error *error)
 {
 	const struct command *command;
@@ -171,6 +191,8 @@ static int print_help(const char *const *words, int count, struct error *error)
 		option_print_help(&command->table, stdout);
 		return 0;
 	}
+	if (count == 1 && print_family(words[0]))
+		return 0;
 	return command_unknown(words, count, error);
 }
 
@@ -209,6 +231,8 @@ static int run_words(struct cli *cli, int count, char **words, struct error *err
 	if (strcmp(words[0], "help") == 0)
 		return print_help((const char *const *)words + 1, count - 1, error);
 	command = command_find((const char *const *)words, count, &used);
+	if (!command && count == 2 && is_help(words[1]) && print_family(words[0]))
+		return 0;
 	if (!command)
 		return command_unknown((const char *const *)words, count, error);
 	return command_run(command, cli, count - used + 1, words + used - 1, error);

@@ -94,8 +94,11 @@ json_t *json_of_attempt(const Maestro__Attempt *attempt)
 
 static json_t *attempts(const Maestro__Task *task)
 {
-	json_t *array = json_array();
+	json_t *array;
 
+	if (!task->n_attempts && task->attempt)
+		return json_null(); /* a list does not carry them; `show` does */
+	array = json_array();
 	for (size_t i = 0; array && i < task->n_attempts; i++)
 		json_array_append_new(array, json_of_attempt(task->attempts[i]));
 	return array;

@@ -141,7 +141,7 @@ int term_open(const struct term_config *config, struct error *error)
 	term.out = config->out;
 	if (!isatty(term.in_fd) || !isatty(term.out_fd)) {
 		error_set(error, TERM_E_UNKNOWN, "the console needs a terminal");
-		error_hint(error, "in scripts use 'maestro ls', 'maestro watch' and the other commands");
+		error_hint(error, "in scripts use 'maestro ls', 'maestro events -f' and the other commands");
 		return TERM_E_UNKNOWN;
 	}
 	term.have_before = tcgetattr(term.in_fd, &term.before) == 0;

@@ -289,7 +289,9 @@ static bool form_key(struct view *view, int key)
 	}
 	if (form->field == FIELD_TITLE)
 		return edit_key(&view->ui->form_fields[0], key);
-	return choose(form->field == FIELD_PROJECT ? &form->projects : &form->agents, key);
+	if (form->field == FIELD_PROJECT || form->field == FIELD_AGENT)
+		return choose(form->field == FIELD_PROJECT ? &form->projects : &form->agents, key);
+	return false;
 }
 
 static void form_paste(struct view *view, const char *text, size_t len)

@@ -144,6 +144,12 @@ static void remove_worker(struct core *core, const struct core_event *event, str
 {
 	struct task *task, *next;
 
+	if (worker->phase != WORKER_AWAY) {
+		reply_failure(fx, &event->client, MAESTRO__FAILURE_CODE__FAILURE_FAILED, "worker rm",
+			"stop maestro-worker there first ('maestro worker drain' lets it finish what it has)",
+			"worker '%s' is connected", worker->row.name);
+		return;
+	}
 	if (worker->used && !worker->row.lost) {
 		reply_failure(fx, &event->client, MAESTRO__FAILURE_CODE__FAILURE_FAILED, "worker rm",
 			"drain it and wait, or `maestro worker rm --lost` if it will never answer again",
