@@ -165,10 +165,10 @@ static void advance_over(struct turn *turn, struct attempt *attempt)
 {
 	if (attempt->publish && !attempt->stale && !attempt->released)
 		begin_publish(turn, attempt);
-	else if (attempt->release.wanted && attempt->release.remove_worktree && attempt->base_commit)
-		turn_work(turn, attempt, WORK_REMOVE);
+	else if (attempt->release.wanted && attempt->release.remove_worktree)
+		turn_work(turn, attempt, WORK_REMOVE); /* also without PREPARED: a job may have outlived the worker that asked for it */
 	else if (attempt->release.wanted)
-		turn_released(turn, attempt, !attempt->base_commit); /* then there never was a worktree */
+		turn_released(turn, attempt, false);
 }
 
 static void advance_ended(struct turn *turn, struct attempt *attempt)

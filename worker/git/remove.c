@@ -123,6 +123,7 @@ int remove_run(struct job *job, const Maestro__GitJob *message, Maestro__GitResu
 {
 	const Maestro__GitRemove *want = message->remove;
 	_cleanup_free_ char *path = bytes_dup(&want->worktree), *ref_name = NULL;
+	struct stat st;
 	int r;
 
 	if (!path || asprintf(&ref_name, "refs/heads/%s", want->branch) < 0)
@@ -132,5 +133,10 @@ int remove_run(struct job *job, const Maestro__GitJob *message, Maestro__GitResu
 	r = mirror_lock(job);
 	if (!r)
 		r = mirror_open(job);
+	if (r == JOB_E_NOT_FOUND && lstat(path, &st) < 0 && errno == ENOENT) {
+		error_deinit(&job->error); /* it never came to a mirror: nothing is left to remove */
+		job->error = ERROR_NULL;
+		return 0;
+	}
 	return r ? r : remove_all(job, want, path, ref_name);
 }

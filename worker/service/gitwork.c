@@ -185,7 +185,8 @@ static int draft_remove(struct service *service, struct draft *draft, Maestro__G
 	remove_job->worktree = bytes_of(draft->worktree);
 	remove_job->branch = attempt->start->branch;
 	remove_job->has_force = true;
-	remove_job->force = attempt->release.force;
+	/* Before it was known to be prepared nothing ran in it: what lies there is a half checkout, nobody's work. */
+	remove_job->force = attempt->release.force || !attempt->base_commit;
 	remove_job->pushed_commit = attempt->pushed_commit;
 	remove_job->has_delete_branch = remove_job->delete_branch = true;
 	remove_job->base_commit = attempt->base_commit;

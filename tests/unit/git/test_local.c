@@ -452,8 +452,10 @@ static void test_remove(void **state)
 {
 	struct git_place *place = *state;
 	_cleanup_free_ char *head = NULL, *base = NULL;
-	git_result *result = git_prepare(place, "main", NULL, BRANCH);
+	git_result *result;
 
+	expect(OK, git_remove_work(place, BRANCH, NULL, NULL, 0)); /* it never came to a mirror */
+	result = git_prepare(place, "main", NULL, BRANCH);
 	assert_ok(result);
 	git_result_free(result);
 	base = base_of(place);

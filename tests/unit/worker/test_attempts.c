@@ -723,6 +723,11 @@ static bool crash_after(unsigned int n)
 	assert_true(world->spawned + world->tombstones <= 1 || n == 0);
 	assert_true(terminal(last(world)));
 	assert_int_equal(attempts_find(world->core, TASK, 1)->state, ATTEMPT_OVER);
+	/* A worktree may lie there whatever the journal knows of it: nothing is forgotten before it was looked for. */
+	release(world, true);
+	assert_int_equal(last_job(world), WORK_REMOVE);
+	git_done(world, WORK_REMOVE, GIT_CODE(OK), NULL, 0);
+	assert_null(attempts_find(world->core, TASK, 1));
 	teardown(&state);
 	return crashed;
 }
