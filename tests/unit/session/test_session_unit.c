@@ -272,6 +272,64 @@ static void test_transcript_items(void **state)
 	assert_int_equal(end, 15);
 }
 
+/* A piece is one record at least; all of them together are the whole; there may be more later. */
+static void test_transcript_parts(void **state)
+{
+	struct transcript *transcript = open_writer(*state, TRANSCRIPT_LIMIT_BYTES);
+	_cleanup_(transcript_reader_free_p) struct transcript_reader *reader = open_reader(*state);
+	_cleanup_(buf_deinit) struct buf seen = BUF_NULL;
+	uint64_t at = 0, before = 0;
+	unsigned int pieces = 0;
+
+	assert_int_equal(transcript_part(reader, &at, 1, count_items, &seen), TRANSCRIPT_E_END);
+	transcript_resize(transcript, 80, 24, 1000);
+	transcript_write(transcript, "one", 3, 1000);
+	transcript_mark(transcript, "asked", 5, 1100);
+	transcript_write(transcript, "two", 3, 1200);
+	transcript_flush(transcript);
+	while (transcript_part(reader, &at, 1, count_items, &seen) == 0) {
+		assert_true(at > before);
+		before = at;
+		pieces++;
+	}
+	assert_int_equal(pieces, 4);
+	assert_string_equal(buf_text(&seen), "R80x24 D0@1000:one M:asked D3@1200:two ");
+	transcript_write(transcript, "later", 5, 1300);
+	transcript_finish(transcript);
+	transcript_free(transcript);
+	buf_clear(&seen);
+	assert_int_equal(transcript_part(reader, &at, 1000, count_items, &seen), 0);
+	assert_string_equal(buf_text(&seen), "D6@1300:later ");
+	at = 0;
+	buf_clear(&seen);
+	assert_int_equal(transcript_part(reader, &at, 1000, count_items, &seen), 0);
+	assert_string_equal(buf_text(&seen), "R80x24 D0@1000:one M:asked D3@1200:two D6@1300:later ");
+	assert_int_equal(transcript_part(reader, &at, 1000, count_items, &seen), TRANSCRIPT_E_END);
+}
+
+/* From any place in the file, also within a record: what is whole after it is told, and the damage before it. */
+static void test_transcript_part_anywhere(void **state)
+{
+	struct transcript *transcript = open_writer(*state, TRANSCRIPT_LIMIT_BYTES);
+	_cleanup_(transcript_reader_free_p) struct transcript_reader *reader = open_reader(*state);
+	_cleanup_(buf_deinit) struct buf seen = BUF_NULL;
+	uint64_t far;
+
+	transcript_write(transcript, "one", 3, 1000);
+	transcript_mark(transcript, "asked", 5, 1100);
+	transcript_finish(transcript);
+	transcript_free(transcript);
+	for (uint64_t from = 1; from < 20; from++) {
+		uint64_t at = from;
+
+		buf_clear(&seen);
+		assert_int_equal(transcript_part(reader, &at, 1000, count_items, &seen), 0);
+		assert_string_equal(buf_text(&seen), "G0 M:asked ");
+	}
+	far = 1ull << 40;
+	assert_int_equal(transcript_part(reader, &far, 1000, count_items, &seen), TRANSCRIPT_E_END);
+}
+
 static void test_transcript_grows(void **state)
 {
 	struct transcript *transcript = open_writer(*state, TRANSCRIPT_LIMIT_BYTES);
@@ -413,6 +471,8 @@ int main(void)
 		cmocka_unit_test(test_environment),
 		FILE_TEST(test_transcript_items),
 		FILE_TEST(test_transcript_grows),
+		FILE_TEST(test_transcript_parts),
+		FILE_TEST(test_transcript_part_anywhere),
 		FILE_TEST(test_transcript_damage),
 		FILE_TEST(test_transcript_cap),
 		FILE_TEST(test_state_files),
