@@ -57,3 +57,14 @@ start_coordinator
 is "a restored backup has the tasks" "done 2" "$(maestro show "$id" --json | jq -r '"\(.state) \(.attempt)"')"
 check "and an unbroken log" maestro audit --verify
 is "and a queue as it was" false "$(maestro audit --json | jq 'any(.[]; .act == "queue pause")')"
+
+# What the service's unit says is true of the program.
+unit=$MAESTRO_TESTS/../deploy/systemd/maestro-coordinator.service
+command=$(sed -n 's|^ExecStart=.*/\(maestro-coordinator .*\)|\1|p' "$unit")
+like "the unit starts the coordinator" '^maestro-coordinator run' "$command"
+# shellcheck disable=SC2086
+check "with options that it has" $command --help
+if command -v systemd-analyze > /dev/null; then
+	sed "s|^ExecStart=/usr/local/bin|ExecStart=$MAESTRO_STAGE/bin|" "$unit" > "$place/maestro-coordinator.service"
+	check "systemd takes the unit" systemd-analyze verify --man=no "$place/maestro-coordinator.service"
+fi
