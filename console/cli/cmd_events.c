@@ -133,10 +133,13 @@ static int run_events(struct events *events, struct error *error)
 	uint64_t lost_ms = 0;
 
 	while (!events->done) {
-		int r = sd_event_run(events->cli->event, 5 * 1000000);
+		int refused = 0, r = sd_event_run(events->cli->event, 5 * 1000000);
 
 		if (r < 0)
 			return r;
+		if (client_tried(events->cli->client, &refused) && refused == MAESTRO__REFUSED_CODE__REFUSED_IDENTITY)
+			return error_set(error, CLIENT_E_NOT_ALLOWED, "the coordinator lets us in no more: %s",
+				client_last_failure(events->cli->client));
 		if (client_connected(events->cli->client))
 			lost_ms = 0;
 		else if (!lost_ms)

@@ -1,11 +1,13 @@
 #include "console/cli/command.h"
 #include "console/cli/plain.h"
+#include "proto/base/clock.h"
 
 #include <stdio.h>
 #include <unistd.h>
 
 #define PIECE_BYTES (256u * 1024)
 /* Between two looks at a session that printed nothing new: short at first, longer while it stays quiet. */
+#define PATIENCE_MS 60000u /* for a coordinator or a worker that is being restarted */
 #define LOOK_MIN_MS 100u
 #define LOOK_MAX_MS 1000u
 
@@ -57,6 +59,7 @@ static int read_piece(struct logs *logs, bool *ret_more, bool *ret_ended, struct
 	_cleanup_(message_deinit) struct message reply = MESSAGE_NULL;
 	Maestro__ReadTask read = MAESTRO__READ_TASK__INIT;
 	const Maestro__SessionBytes *bytes;
+	Maestro__Envelope request = MAESTRO__ENVELOPE__INIT;
 	int r;
 
 	read.task = logs->task;
@@ -67,8 +70,10 @@ static int read_piece(struct logs *logs, bool *ret_more, bool *ret_ended, struct
 	read.max_bytes = PIECE_BYTES;
 	read.has_attempt = logs->values->attempt != 0;
 	read.attempt = (uint32_t)logs->values->attempt;
-	r = cli_call(logs->cli, MAESTRO__ENVELOPE__BODY_READ_TASK, &read, MAESTRO__ENVELOPE__BODY_SESSION_BYTES,
-		CLIENT_DEADLINE_MS, &reply, error);
+	request.body_case = MAESTRO__ENVELOPE__BODY_READ_TASK;
+	request.read_task = &read;
+	r = client_call_repeatable(logs->cli->client, &request, MAESTRO__ENVELOPE__BODY_SESSION_BYTES,
+		logs->values->follow ? PATIENCE_MS : CLIENT_DEADLINE_MS, &reply, error);
 	if (r)
 		return r;
 	bytes = client_reply_of(&reply)->session_bytes;
@@ -100,6 +105,24 @@ static int pause_ms(struct cli *cli, uint32_t ms)
 	return r < 0 ? r : 0;
 }
 
+/* While one follows, a coordinator or a worker that is away for a moment is waited for. */
+static int read_patiently(struct logs *logs, bool *ret_more, bool *ret_ended, struct error *error)
+{
+	uint64_t began_ms = clock_boottime_ms();
+	int r;
+
+	for (;;) {
+		r = read_piece(logs, ret_more, ret_ended, error);
+		if (r != CLIENT_E_FAILED || !logs->values->follow || !logs->offset ||
+			clock_boottime_ms() - began_ms > PATIENCE_MS)
+			return r;
+		error_deinit(error);
+		r = pause_ms(logs->cli, LOOK_MAX_MS);
+		if (r)
+			return r;
+	}
+}
+
 static int run(struct cli *cli, const void *v, int count, char **operands, struct error *error)
 {
 	const struct values *values = v;
@@ -111,11 +134,13 @@ static int run(struct cli *cli, const void *v, int count, char **operands, struc
 		return error_set(error, CLIENT_E_USAGE, "logs: --raw would let the session act on your terminal; "
 			"write it to a file, or use 'maestro attach'");
 	r = cli_parse_task(operands[0], &logs.task, error);
+	if (!r)
+		r = cli_connect(cli, error);
 	while (!r) {
 		uint64_t before = logs.offset;
-		bool more, ended;
+		bool more = false, ended = false;
 
-		r = read_piece(&logs, &more, &ended, error);
+		r = read_patiently(&logs, &more, &ended, error);
 		if (r || ended || (!more && !values->follow))
 			break;
 		wait_ms = logs.offset != before ? LOOK_MIN_MS : wait_ms * 2 < LOOK_MAX_MS ? wait_ms * 2 : LOOK_MAX_MS;
