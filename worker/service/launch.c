@@ -227,8 +227,9 @@ static void started(struct session *session)
 }
 
 /* Before a session is called failed it must be certain that it never starts: a holder that is only late finds our
- * tombstone. If there is a holder already, of this life of the worker or an earlier one, it is as good as a new one. */
-static bool holder_was_first(struct session *session)
+ * tombstone. If there is a holder already, of this life of the worker or an earlier one, it is as good as a new one. One
+ * that is dead by now may have run the program, so it began too; unless it said itself that it could not (`refused`). */
+static bool holder_was_first(struct session *session, bool refused)
 {
 	const struct attempt *attempt = attempts_find(session->service->core, session->task, session->attempt);
 	struct holder_id other;
@@ -236,7 +237,7 @@ static bool holder_was_first(struct session *session)
 	if (!attempt ||
 		holder_state_plant_tombstone(session->dir, session->task, session->attempt, attempt->run_id) != STATE_E_EXISTS)
 		return false;
-	return holder_state_read(session->dir, &other) == 0 && holder_verify(&other) == 0 &&
+	return holder_state_read(session->dir, &other) == 0 && (!refused || holder_verify(&other) == 0) &&
 	       !memcmp(other.run_id, attempt->run_id, ATTEMPT_RUN_ID_BYTES);
 }
 
@@ -252,7 +253,7 @@ static void on_spawned(void *userdata, int r, const struct holder_id *id, const 
 		started(session);
 		return;
 	}
-	if (holder_was_first(session)) {
+	if (holder_was_first(session, r == HOLDER_E_REFUSED)) {
 		started(session);
 		return;
 	}
