@@ -12,7 +12,7 @@
 static int dirty(struct job *job, const char *what)
 {
 	error_set(&job->error, JOB_E_DIRTY, "the worktree has %s", what);
-	error_hint(&job->error, "publish it, or remove it with --force to give that up");
+	error_hint(&job->error, "commit and push it there by hand, or remove it with --force to give that up");
 	return JOB_E_DIRTY;
 }
 

@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include "proto/base/io.h"
 #include "proto/wire/message.h"
 #include "proto/wire/names.h"
@@ -18,6 +19,27 @@ static bool same_dir(const char *a, const char *b)
 	return real_a && real_b && !strcmp(real_a, real_b);
 }
 
+/* Why there is no repository at the worktree's path; what can be done, if its files are still there. */
+static int worktree_broken(struct job *job, const char *path, int r)
+{
+	_cleanup_free_ char *link = io_join(path, ".git");
+	struct stat st;
+
+	if (!link)
+		return -ENOMEM;
+	if (lstat(path, &st) < 0 && errno == ENOENT)
+		return error_set(&job->error, JOB_E_NOT_FOUND, "the worktree %s is not there any more", path);
+	if (r != GIT_ENOTFOUND)
+		library_error(&job->error, r, "the worktree %s cannot be opened", path);
+	else if (lstat(link, &st) < 0 && errno == ENOENT)
+		error_set(&job->error, JOB_E_NOT_FOUND, "%s was deleted, so git does not know this worktree", link);
+	else
+		error_set(&job->error, JOB_E_NOT_FOUND, "%s is broken: it does not lead to a repository", link);
+	error_hint(&job->error, "the session's files are still there; on the worker move away what is left of %s, run "
+		"`git -C %s worktree repair`, then commit and push there by hand", link, job->mirror);
+	return JOB_E_NOT_FOUND;
+}
+
 int worktree_open(struct job *job, const char *path, git_repository **ret_repo)
 {
 	_cleanup_(git_repository_free_p) git_repository *repo = NULL;
@@ -26,13 +48,13 @@ int worktree_open(struct job *job, const char *path, git_repository **ret_repo)
 	if (r)
 		return r;
 	r = git_repository_open_ext(&repo, path, GIT_REPOSITORY_OPEN_NO_SEARCH, NULL);
-	if (r == GIT_ENOTFOUND)
-		return error_set(&job->error, JOB_E_NOT_FOUND, "the worktree %s is not there any more", path);
+	if (r == GIT_EOWNER)
+		return library_error(&job->error, r, "the worktree %s cannot be opened", path);
 	if (r < 0)
-		return library_error(&job->error, r, "the worktree cannot be opened");
+		return worktree_broken(job, path, r);
 	if (!git_repository_is_worktree(repo) || !same_dir(git_repository_commondir(repo), job->mirror)) {
 		error_set(&job->error, JOB_E_BAD_REQUEST, "%s/.git does not lead to the project's mirror any more", path);
-		error_hint(&job->error, "the session replaced it; its files are still there");
+		error_hint(&job->error, "the session replaced it; its files are still there: what is to be kept, commit and push by hand");
 		return JOB_E_BAD_REQUEST;
 	}
 	*ret_repo = take(repo);
