@@ -70,7 +70,7 @@ static char *name_of(const char *path)
 int place_look(const char *directory, struct place *ret_place)
 {
 	_cleanup_(place_deinit) struct place place = { .found = false };
-	_cleanup_free_ char *head = NULL, *status = NULL;
+	_cleanup_free_ char *head = NULL, *status = NULL, *shallow = NULL;
 	int r;
 
 	r = find_path(&place, directory);
@@ -81,6 +81,8 @@ int place_look(const char *directory, struct place *ret_place)
 	if (place.found) {
 		place.empty = process_git(directory, &head, "rev-parse", "-q", "--verify", "HEAD^{commit}", NULL) != 0;
 		place.dirty = process_git(directory, &status, "status", "--porcelain", NULL) == 0 && *status;
+		place.shallow = process_git(directory, &shallow, "rev-parse", "--is-shallow-repository", NULL) == 0 &&
+			!strcmp(shallow, "true");
 		place.name = name_of(place.path);
 		if (!place.name)
 			return -ENOMEM;
@@ -96,6 +98,11 @@ int place_check(const struct place *place, struct error *error)
 		error_set(error, CLIENT_E_FAILED, "%s: the repository has no commit yet, so there is nothing to begin from",
 			place->path);
 		error_hint(error, "make a first commit (git commit --allow-empty -m start), then run 'maestro up' again");
+		return CLIENT_E_FAILED;
+	}
+	if (place->shallow) {
+		error_set(error, CLIENT_E_FAILED, "%s: the repository is shallow: its older history is missing", place->path);
+		error_hint(error, "run `git fetch --unshallow` in %s, then 'maestro up' again", place->path);
 		return CLIENT_E_FAILED;
 	}
 	if (!place->branch) {

@@ -11,6 +11,7 @@ struct place {
 	char *name;    /* folded from the directory's */
 	bool empty;    /* no commit yet */
 	bool detached; /* no branch is checked out; `branch` is a likely one, or NULL */
+	bool shallow;  /* its history is cut off */
 	bool dirty;    /* has changes that are not committed */
 	char *complaint;
 };

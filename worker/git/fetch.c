@@ -83,8 +83,10 @@ int probe_run(struct job *job, const Maestro__GitJob *message, Maestro__GitResul
 {
 	_cleanup_(head_list_deinit) struct head_list list = HEAD_LIST_NULL;
 	const struct head *base = NULL;
-	int r = remote_list_once(job, &list);
+	int r = remote_check_shallow(job);
 
+	if (!r)
+		r = remote_list_once(job, &list);
 	if (!r)
 		r = pick_base(job, &list, message->probe->base_branch, &base);
 	if (r)

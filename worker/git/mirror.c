@@ -178,6 +178,8 @@ int mirror_fetch(struct job *job)
 {
 	int r = mirror_lock(job);
 
+	if (!r)
+		r = remote_check_shallow(job);
 	if (r)
 		return r;
 	r = mirror_open(job);

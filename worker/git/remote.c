@@ -3,6 +3,8 @@
 #include <git2/sys/transport.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include "proto/base/io.h"
 #include "proto/base/str.h"
 #include "worker/git/library.h"
 #include "worker/git/program.h"
@@ -185,6 +187,45 @@ static int local_failed(struct remote *remote)
 	return JOB_E_NOT_FOUND;
 }
 
+static int shallow(struct job *job, const char *where)
+{
+	error_deinit(&job->error);
+	error_set(&job->error, JOB_E_BAD_REQUEST, "the repository %s is shallow: its older history is missing", where);
+	error_hint(&job->error, "run `git fetch --unshallow` in %s, then try again", where);
+	return JOB_E_BAD_REQUEST;
+}
+
+int remote_check_shallow(struct job *job)
+{
+	_cleanup_(git_repository_free_p) git_repository *repo = NULL;
+	_cleanup_free_ char *path = NULL;
+	struct stat st;
+
+	if (job->url.kind != URL_LOCAL || git_repository_open(&repo, job->url.path) < 0)
+		return 0; /* connecting tells why */
+	path = io_join(git_repository_commondir(repo), "shallow");
+	if (!path)
+		return -ENOMEM;
+	return !lstat(path, &st) && st.st_size ? shallow(job, job->url.path) : 0;
+}
+
+/* A shallow repository says so among its references, and libgit2 takes that line for a broken one. */
+static bool said_shallow(void)
+{
+	const git_error *last = git_error_last();
+
+	return last && last->message && strstr(last->message, "REF pkt-line");
+}
+
+static int connect_failed(struct remote *remote, int r)
+{
+	if (remote->job->url.kind == URL_LOCAL)
+		return local_failed(remote);
+	if (!remote->condition && said_shallow())
+		return shallow(remote->job, remote->job->url.text);
+	return remote_failed(remote, r, "cannot connect");
+}
+
 int remote_connect(struct remote *remote, git_direction direction)
 {
 	git_remote_connect_options options = GIT_REMOTE_CONNECT_OPTIONS_INIT;
@@ -193,9 +234,7 @@ int remote_connect(struct remote *remote, git_direction direction)
 	options.callbacks = remote->callbacks;
 	job_tell(remote->job, "connecting", 0, 0);
 	r = git_remote_connect_ext(remote->handle, direction, &options);
-	if (r < 0 && remote->job->url.kind == URL_LOCAL)
-		return local_failed(remote);
-	return r < 0 ? remote_failed(remote, r, "cannot connect") : 0;
+	return r < 0 ? connect_failed(remote, r) : 0;
 }
 
 int remote_list(struct remote *remote, struct head_list *ret_list)
@@ -241,7 +280,7 @@ static int push_refused(struct remote *remote, const char *target, const char *s
 	while (words.len && words.data[words.len - 1] == ' ')
 		words.data[--words.len] = 0;
 	error_set(error, JOB_E_REFUSED, "the remote refused %s: %s%s%s", target, status, words.len ? ": " : "", buf_text(&words));
-	error_hint(error, "a hook or a rule of the remote decides this: follow its words, then publish again");
+	error_hint(error, "a hook or a rule of the remote decides this: follow its words");
 	return JOB_E_REFUSED;
 }
 

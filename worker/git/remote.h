@@ -56,5 +56,9 @@ int remote_fetch(struct remote *remote);
  * JOB_E_REFUSED: a hook or a setting there; its words are in the error. */
 int remote_push(struct remote *remote, const char *source, const char *target, bool force);
 
+/* JOB_E_BAD_REQUEST, with what to do, if the URL is the path of a repository whose history is cut off: the objects behind
+ * the cut are not there, so nothing can be fetched from it. Of one at an ssh URL, connecting tells it. */
+int remote_check_shallow(struct job *job);
+
 /* Connects, lists and disconnects; for every kind of URL. */
 int remote_list_once(struct job *job, struct head_list *ret_list);

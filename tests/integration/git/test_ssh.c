@@ -277,6 +277,16 @@ static void test_unreachable(void **state)
 	expect(UNREACHABLE, git_probe(place, NULL), "cannot be reached", "SSH server");
 }
 
+static void test_shallow(void **state)
+{
+	struct git_place *place = &((struct scene *)*state)->place;
+
+	assert_int_equal(fixture_shell(place->dir, "cd user && echo two > a.txt && git commit -qam second && cd .. && "
+		"rm -rf \"remote's one.git\" && git clone -q --bare --depth 1 file://$PWD/user \"remote's one.git\""), 0);
+	expect(BAD_REQUEST, git_probe(place, NULL), "is shallow", "git fetch --unshallow");
+	expect(BAD_REQUEST, git_fetch(place, "main"), "is shallow", "git fetch --unshallow");
+}
+
 #define scenario(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -290,6 +300,7 @@ int main(void)
 		scenario(test_user_keys),
 		scenario(test_agent),
 		scenario(test_unreachable),
+		scenario(test_shallow),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
