@@ -9,7 +9,7 @@
 
 struct values {
 	struct cli_common common;
-	bool force, fresh, push, abandon, group;
+	bool force, fresh, abandon, group;
 };
 
 #define FLAG(word, text) { .name = #word, .type = OPTION_FLAG, .offset = offsetof(struct values, word), .help = text }
@@ -21,7 +21,6 @@ static const struct option_spec remove_specs[] = {
 	FLAG(force, "even with work that is neither pushed nor committed"), CLI_COMMON_OPTIONS };
 static const struct option_spec retry_specs[] = {
 	FLAG(fresh, "from the base, not from where the last attempt was"),
-	FLAG(push, "try only the push again"),
 	FLAG(abandon, "give up the last attempt on a worker that does not answer"),
 	CLI_COMMON_OPTIONS,
 };
@@ -76,7 +75,6 @@ static int act_on_all(struct cli *cli, Maestro__TaskAction action, const struct 
 	act.action = action;
 	act.has_force = act.force = values->force;
 	act.has_fresh = act.fresh = values->fresh;
-	act.has_push_only = act.push_only = values->push;
 	act.has_abandon = act.abandon = values->abandon;
 	act.has_whole_group = act.whole_group = values->group;
 	r = cli_parse_tasks(operands, count, &ids, error);
@@ -114,7 +112,7 @@ ACT_COMMAND(stop, GROUP_TASKS, "stop tasks; what they did is kept",
 		"and SIGKILL after 10 s. Of a task in review it ends only the session.",
 		plain_specs, ARRAY_SIZE(plain_specs)));
 ACT_COMMAND(retry, GROUP_TASKS, "start a next attempt",
-	TABLE("maestro retry", "[--fresh|--push|--abandon] TASK...",
+	TABLE("maestro retry", "[--fresh|--abandon] TASK...",
 		"Starts a next attempt of a task that failed, was lost, cancelled or rejected, from where the last one was.",
 		retry_specs, ARRAY_SIZE(retry_specs)));
 ACT_COMMAND(publish, GROUP_REVIEW, "commit and push what a session has now",

@@ -115,7 +115,7 @@ static bool abandon(struct core *core, struct task *task, const struct act *a)
 static void act_retry(struct core *core, struct task *task, const struct act *a)
 {
 	if (a->act->push_only) {
-		refuse(a, MAESTRO__FAILURE_CODE__FAILURE_UNSUPPORTED, "retry without --push starts from the last commit",
+		refuse(a, MAESTRO__FAILURE_CODE__FAILURE_UNSUPPORTED, "`maestro retry` starts a next attempt from the last commit",
 			"trying only the push again is not possible yet");
 		return;
 	}

@@ -377,6 +377,23 @@ struct question {
 	const char *worker;
 };
 
+static void fail_unpushed(struct conn *conn, const Maestro__Envelope *envelope, const char *what, Maestro__TaskState state)
+{
+	switch (state) {
+	case MAESTRO__TASK_STATE__TASK_DONE:
+		fail(conn, envelope, FAIL(FAILED), what, "it ended without a change to commit",
+			"`maestro show` says whether something was left out");
+		return;
+	case MAESTRO__TASK_STATE__TASK_RUNNING:
+		fail(conn, envelope, FAIL(FAILED), what, "nothing of it has been pushed yet",
+			"`maestro publish` pushes what is there now");
+		return;
+	default:
+		fail(conn, envelope, FAIL(FAILED), what, "nothing of it has been pushed",
+			task_state_over(state) ? "`maestro retry` starts a next attempt" : NULL);
+	}
+}
+
 static bool find_question(struct conn *conn, const Maestro__Envelope *envelope, uint64_t id, bool may_merge,
 	const char *what, struct question *q)
 {
@@ -391,8 +408,7 @@ static bool find_question(struct conn *conn, const Maestro__Envelope *envelope, 
 	q->attempt = core_attempt(core, id, 0);
 	q->project = core_project(core, q->task->project);
 	if (!q->task->commit_id || !q->attempt) {
-		fail(conn, envelope, FAIL(FAILED), what, "nothing of it has been pushed yet",
-			"`maestro publish` pushes what is there now");
+		fail_unpushed(conn, envelope, what, (Maestro__TaskState)q->task->state);
 		return false;
 	}
 	if (!q->project) {

@@ -52,7 +52,7 @@ static int check_head(struct job *job, struct commit *commit)
 		error_set(&job->error, JOB_E_BAD_REQUEST, "the session left its branch: HEAD is detached, or a rebase is under way");
 	else
 		error_set(&job->error, JOB_E_BAD_REQUEST, "the session left its branch: it is on %s", target);
-	error_hint(&job->error, "in %s run `git checkout %s`, then publish again", git_repository_workdir(commit->repo),
+	error_hint(&job->error, "in %s run `git checkout %s`; then " JOB_HINT_COMMIT, git_repository_workdir(commit->repo),
 		commit->want->branch);
 	return JOB_E_BAD_REQUEST;
 }
@@ -62,7 +62,7 @@ static int check_conflicts(struct job *job, struct commit *commit)
 	if (!git_index_has_conflicts(commit->index))
 		return 0;
 	error_set(&job->error, JOB_E_CONFLICT, "a merge in the worktree has conflicts that are not resolved");
-	error_hint(&job->error, "resolve them in %s (git status names them), then publish again",
+	error_hint(&job->error, "resolve them in %s (git status names them); then " JOB_HINT_COMMIT,
 		git_repository_workdir(commit->repo));
 	return JOB_E_CONFLICT;
 }

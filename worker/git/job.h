@@ -25,6 +25,9 @@ enum {
 	JOB_E_EMPTY = MAESTRO__GIT_CODE__GIT_EMPTY,
 };
 
+/* What a person can do once the cause is gone: the worktree stays, whether its session lives or not. */
+#define JOB_HINT_COMMIT "`maestro publish` if its session lives, else commit and push there by hand"
+
 #define JOB_TIMEOUT_MS 60000u /* network without a byte, unless the job says otherwise */
 
 /* `total` 0: not known. `text` is foreign: escape it before it is shown. */

@@ -159,7 +159,7 @@ int local_put(struct job *job, git_repository *repo, const char *source, const g
 
 	if (there && !ret_note) {
 		error_set(&job->error, JOB_E_REFUSED, "%s is checked out in %s", target, git_repository_workdir(there));
-		error_hint(&job->error, "switch that worktree to another branch, then publish again");
+		error_hint(&job->error, "switch that worktree to another branch");
 		return JOB_E_REFUSED;
 	}
 	r = transfer(job, repo, source);

@@ -38,7 +38,7 @@ static int moved(struct job *job, struct push *push, const struct head *there)
 			library_hex(&there->id, hex));
 	else
 		error_set(&job->error, JOB_E_CONFLICT, "the branch %s was deleted on the remote", push->branch);
-	error_hint(&job->error, "look at what is there; `retry` starts from it under a new name");
+	error_hint(&job->error, "look at what is there");
 	return JOB_E_CONFLICT;
 }
 
@@ -54,7 +54,7 @@ static int take_other_name(struct job *job, struct push *push, const struct head
 	there = other ? head_list_branch(heads, other) : NULL;
 	if (!other || !name_branch_valid(other) || (there && !git_oid_equal(&there->id, &push->commit))) {
 		error_set(&job->error, JOB_E_CONFLICT, "the name %s is taken on the remote by somebody else", other ? other : push->branch);
-		error_hint(&job->error, "delete or rename that branch on the remote, then publish again");
+		error_hint(&job->error, "delete or rename that branch on the remote");
 		free(other);
 		return JOB_E_CONFLICT;
 	}
@@ -102,6 +102,20 @@ static int pushed(struct push *push, Maestro__GitResult *result)
 	return result_commit(&result->pushed->commit, &push->commit);
 }
 
+/* The commit is in the mirror, so that it can be pushed from there whatever became of its session. */
+static int hint_by_hand(struct job *job, const struct push *push, int r)
+{
+	_cleanup_free_ char *first = NULL;
+
+	if (r != JOB_E_REFUSED && r != JOB_E_CONFLICT)
+		return r;
+	first = job->error.hint ? strdup(job->error.hint) : NULL;
+	error_hint(&job->error, "%s%s`maestro publish` if its session lives, else on the worker "
+		"`git -C %s push origin %s:refs/heads/%s`", first ? first : "", first ? "; then " : "", job->mirror,
+		push->want->commit, push->want->branch);
+	return r;
+}
+
 int push_run(struct job *job, const Maestro__GitJob *message, Maestro__GitResult *result)
 {
 	struct push push;
@@ -112,7 +126,7 @@ int push_run(struct job *job, const Maestro__GitJob *message, Maestro__GitResult
 	if (!r && !mirror_has(job, &push.commit))
 		r = error_set(&job->error, JOB_E_NOT_FOUND, "the commit %s is not on this worker", message->push->commit);
 	if (!r)
-		r = push_commit(job, &push);
+		r = hint_by_hand(job, &push, push_commit(job, &push));
 	if (!r)
 		r = pushed(&push, result);
 	free(push.branch);
