@@ -247,6 +247,20 @@ static void draw_no_diff(struct review *review, struct area in)
 	draw_wrapped(&ui->theme, in, draw_look(&ui->theme, review->why ? THEME_BAD : THEME_DIM, 0), text, strlen(text), 0);
 }
 
+/* What the worker said of the push, as what was left out of the commit: it belongs to what is judged here. */
+static struct area draw_reason(struct review *review, struct area in, const Maestro__Task *task)
+{
+	struct area top = { in.y, in.x, in.h / 4, in.w };
+	int lines;
+
+	if (!task || !task->has_reason || !task->reason.len || !top.h)
+		return in;
+	lines = draw_wrapped(&review->view.ui->theme, top, draw_look(&review->view.ui->theme, THEME_BAD, 0), task->reason.data,
+		task->reason.len, 0);
+	lines = lines < top.h ? lines : top.h;
+	return (struct area){ in.y + lines, in.x, in.h - lines, in.w };
+}
+
 static void draw_diff(struct review *review, struct area area)
 {
 	struct ui *ui = review->view.ui;
@@ -258,7 +272,7 @@ static void draw_diff(struct review *review, struct area area)
 
 	snprintf(title, sizeof(title), "%s -> %s%s", task ? str_or(task->branch, "?") : "", task ? str_or(task->base_branch, "?") : "",
 		review->diff.message && review->diff.message->truncated ? " (cut: too long)" : "");
-	in = draw_pane(&ui->theme, area, review->focus == PANE_DIFF, title);
+	in = draw_reason(review, draw_pane(&ui->theme, area, review->focus == PANE_DIFF, title), task);
 	review->areas[PANE_DIFF] = in;
 	if (!review->diff.line_count) {
 		draw_no_diff(review, in);

@@ -76,7 +76,7 @@ static void report_pushed(struct core *core, struct report *r)
 	if (m->branch && name_branch_valid(m->branch))
 		set_text(r->fx, &r->attempt->row.branch, m->branch);
 	r->task->row.stopping = false;
-	task_move(core, r->fx, r->task, CAUSE_PUSHED, NULL);
+	task_move(core, r->fx, r->task, CAUSE_PUSHED, r->reason); /* what was left out, or why a later push failed */
 	set_session(core, r, m->has_session_live && m->session_live ? MAESTRO__SESSION_STATE__SESSION_LIVE :
 								      MAESTRO__SESSION_STATE__SESSION_ENDED);
 }

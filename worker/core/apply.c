@@ -56,6 +56,7 @@ void attempt_free(struct attempt *attempt)
 	free(attempt->last_pushed);
 	free(attempt->suffix);
 	free(attempt->tip);
+	free(attempt->left_out);
 	free(attempt);
 }
 

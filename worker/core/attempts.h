@@ -64,6 +64,7 @@ struct attempt {
 	bool settled;       /* it ended well, and what there was to push is pushed */
 	char *suffix;       /* of the last grant */
 	char *tip;          /* to be pushed */
+	char *left_out;     /* of the last commit, and why; NULL: nothing. After a restart the commit is tried again */
 	uint64_t asked_ms, lease_until_ms, activity_ms, grace_ms;
 	struct {
 		bool wanted, remove_worktree, force;

@@ -102,11 +102,76 @@ static void prepare_done(struct turn *turn, struct attempt *attempt, const struc
 	turn_advance(turn, attempt);
 }
 
+#define LEFT_OUT_NAMED_MAX 5u
+#define LEFT_OUT_NAME_BYTES_MAX 160u
+
+/* Where a text may be cut: never within a character. */
+static size_t cut(const ProtobufCBinaryData *text, size_t max)
+{
+	size_t len = text->len;
+
+	if (len <= max)
+		return len;
+	for (len = max; len && (text->data[len] & 0xc0) == 0x80;)
+		len--;
+	return len;
+}
+
+/* "left out of the commit: a (WHY), b (WHY) and 3 more"; NULL: nothing was. */
+static int left_out_text(const Maestro__GitCommitted *committed, char **ret_text)
+{
+	_cleanup_(buf_deinit) struct buf text = BUF_LIMIT(LIMIT_REASON_BYTES);
+	size_t named = committed->n_skipped < LEFT_OUT_NAMED_MAX ? committed->n_skipped : LEFT_OUT_NAMED_MAX;
+	size_t more = committed->n_skipped - named + committed->skipped_more;
+	int r = 0;
+
+	*ret_text = NULL;
+	for (size_t i = 0; !r && i < named; i++) {
+		const ProtobufCBinaryData *item = &committed->skipped[i];
+		size_t len = cut(item, LEFT_OUT_NAME_BYTES_MAX);
+
+		r = buf_printf(&text, "%s%.*s%s", i ? ", " : "left out of the commit: ", (int)len, (const char *)item->data,
+			len < item->len ? "…" : "");
+	}
+	if (!r && named && more)
+		r = buf_printf(&text, " and %zu more", more);
+	if (!r && named)
+		*ret_text = buf_take(&text);
+	return r || (named && !*ret_text) ? -ENOMEM : 0;
+}
+
+/* Keeps what was left out; true if that is something else than what was told last. */
+static bool note_left_out(struct turn *turn, struct attempt *attempt, const Maestro__GitCommitted *committed)
+{
+	_cleanup_free_ char *text = NULL;
+	bool same;
+
+	if (left_out_text(committed, &text)) {
+		turn->effects->failed = true;
+		return false;
+	}
+	same = text && attempt->left_out ? !strcmp(text, attempt->left_out) : text == attempt->left_out;
+	free(attempt->left_out);
+	attempt->left_out = take(text);
+	return !same;
+}
+
+/* Nothing new to push. Of what was pushed before it may still be told that something was left out since. */
+static void nothing_to_push(struct turn *turn, struct attempt *attempt, bool left_out_changed)
+{
+	attempt->publish = false;
+	attempt->settled = attempt->work_final;
+	if (attempt->pushed_commit && left_out_changed)
+		turn_report(turn, attempt, MAESTRO__ATTEMPT_PHASE__PHASE_PUSHED, attempt->left_out);
+	turn_advance(turn, attempt);
+}
+
 static void commit_done(struct turn *turn, struct attempt *attempt, const struct event *event)
 {
 	const Maestro__GitResult *result = event->git.result;
 	const Maestro__GitCommitted *committed;
 	char reason[LIMIT_REASON_BYTES];
+	bool left_out_changed;
 
 	if (!has(result, MAESTRO__GIT_RESULT__RESULT_COMMITTED)) {
 		publish_failed(turn, attempt, result_text("commit", result, reason, sizeof(reason)));
@@ -117,10 +182,9 @@ static void commit_done(struct turn *turn, struct attempt *attempt, const struct
 		turn_advance(turn, attempt); /* told to stop meanwhile: nothing is published */
 		return;
 	}
+	left_out_changed = note_left_out(turn, attempt, committed);
 	if (!committed->ahead || (attempt->pushed_commit && !strcmp(attempt->pushed_commit, committed->head))) {
-		attempt->publish = false;
-		attempt->settled = attempt->work_final;
-		turn_advance(turn, attempt);
+		nothing_to_push(turn, attempt, left_out_changed);
 		return;
 	}
 	if (replace_string(&attempt->tip, committed->head))
@@ -148,7 +212,7 @@ static void push_done(struct turn *turn, struct attempt *attempt, const struct e
 	pushed.has_ahead = true;
 	pushed.ahead = attempt->ahead;
 	turn_put(turn, attempt, RECORD(PUSHED, pushed = &pushed));
-	turn_report(turn, attempt, MAESTRO__ATTEMPT_PHASE__PHASE_PUSHED, NULL);
+	turn_report(turn, attempt, MAESTRO__ATTEMPT_PHASE__PHASE_PUSHED, attempt->left_out);
 	attempt->publish = false;
 	attempt->settled = attempt->work_final;
 	attempt->activity_ms = turn->now->boot_ms; /* `linger` counts from here */

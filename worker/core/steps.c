@@ -137,6 +137,8 @@ void turn_finish(struct turn *turn, struct attempt *attempt)
 	if (!reason && (over.phase == MAESTRO__ATTEMPT_PHASE__PHASE_FAILED ||
 			       (over.phase == MAESTRO__ATTEMPT_PHASE__PHASE_ENDED && !ended_well(attempt))))
 		reason = exit_text(attempt, text, sizeof(text));
+	if (over.phase == MAESTRO__ATTEMPT_PHASE__PHASE_EXITED)
+		reason = attempt->left_out;
 	turn_put(turn, attempt, RECORD(OVER, over = &over));
 	turn_report(turn, attempt, over.phase, reason);
 	attempt->publish = false;

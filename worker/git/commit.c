@@ -181,6 +181,8 @@ static int committed(struct job *job, struct commit *commit, Maestro__GitResult 
 	result->committed->ahead = (uint32_t)ahead;
 	result->committed->has_made = true;
 	result->committed->made = commit->made;
+	result->committed->has_skipped_more = commit->skipped.more;
+	result->committed->skipped_more = (uint32_t)commit->skipped.more;
 	r = result_commit(&result->committed->head, &commit->head);
 	return r ? r : result_skipped(&commit->skipped, &result->committed->n_skipped, &result->committed->skipped);
 }

@@ -28,6 +28,7 @@ int result_commit(char **field, const git_oid *id)
 int skipped_add(struct skipped *skipped, const char *path, const char *why)
 {
 	char **items, *text = NULL;
+	size_t len = strlen(path);
 
 	if (skipped->count >= RESULT_SKIPPED_MAX) {
 		skipped->more++;
@@ -37,7 +38,9 @@ int skipped_add(struct skipped *skipped, const char *path, const char *why)
 	if (!items)
 		return -ENOMEM;
 	skipped->items = items;
-	if (asprintf(&text, "%s: %s", path, why) < 0)
+	while (len && path[len - 1] == '/')
+		len--;
+	if (asprintf(&text, "%.*s (%s)", (int)len, path, why) < 0)
 		return -ENOMEM;
 	items[skipped->count++] = text;
 	return 0;
@@ -53,21 +56,13 @@ void skipped_deinit(struct skipped *skipped)
 
 int result_skipped(const struct skipped *skipped, size_t *ret_count, ProtobufCBinaryData **ret_items)
 {
-	char more[64];
-
 	if (!skipped->count)
 		return 0;
-	*ret_items = calloc(skipped->count + 1, sizeof(**ret_items));
+	*ret_items = calloc(skipped->count, sizeof(**ret_items));
 	if (!*ret_items)
 		return -ENOMEM;
 	for (size_t i = 0; i < skipped->count; i++, (*ret_count)++)
 		if (result_bytes(&(*ret_items)[i], NULL, skipped->items[i], strlen(skipped->items[i])))
 			return -ENOMEM;
-	if (!skipped->more)
-		return 0;
-	snprintf(more, sizeof(more), "and %zu more", skipped->more);
-	if (result_bytes(&(*ret_items)[skipped->count], NULL, more, strlen(more)))
-		return -ENOMEM;
-	(*ret_count)++;
 	return 0;
 }

@@ -19,7 +19,7 @@ int result_commit(char **field, const git_oid *id);
 		new_;                                                                                        \
 	})
 
-/* What was left out of a commit, with why. At most RESULT_SKIPPED_MAX are named. */
+/* What was left out of a commit, as "PATH (WHY)". At most RESULT_SKIPPED_MAX are named. */
 #define RESULT_SKIPPED_MAX 50u
 struct skipped {
 	char **items;

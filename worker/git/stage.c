@@ -12,8 +12,16 @@ struct stage {
 	struct skipped *skipped;
 };
 
+#define MIB(bytes) ((unsigned long long)(bytes) >> 20)
+
+static const char *too_big(const struct stage *stage, uint64_t size_bytes, char *text, size_t size)
+{
+	snprintf(text, size, "%llu MiB, above %llu MiB", MIB(size_bytes), MIB(stage->limit_bytes));
+	return text;
+}
+
 /* NULL: it can be taken. */
-static const char *reason_to_skip(const struct stage *stage, const char *path)
+static const char *reason_to_skip(const struct stage *stage, const char *path, char *text, size_t size)
 {
 	size_t len = strlen(path);
 	struct stat st;
@@ -27,7 +35,7 @@ static const char *reason_to_skip(const struct stage *stage, const char *path)
 	if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
 		return "not a file";
 	if ((uint64_t)st.st_size > stage->limit_bytes && S_ISREG(st.st_mode))
-		return "too big";
+		return too_big(stage, (uint64_t)st.st_size, text, size);
 	if (faccessat(stage->dir_fd, path, R_OK, AT_EACCESS) < 0)
 		return "cannot be read";
 	return NULL;
@@ -36,7 +44,8 @@ static const char *reason_to_skip(const struct stage *stage, const char *path)
 static int on_path(const char *path, const char *matched, void *payload)
 {
 	struct stage *stage = payload;
-	const char *why = reason_to_skip(stage, path);
+	char text[64];
+	const char *why = reason_to_skip(stage, path, text, sizeof(text));
 
 	if (!why)
 		return 0;

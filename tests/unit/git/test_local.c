@@ -196,6 +196,18 @@ static void test_commit(void **state)
 	assert_int_equal(fixture_shell(place->worktree, "test -z \"$(git status --porcelain)\""), 0);
 }
 
+static void assert_skipped(const git_result *result, const char *text)
+{
+	for (size_t i = 0; i < result->committed->n_skipped; i++) {
+		const ProtobufCBinaryData *item = &result->committed->skipped[i];
+
+		if (item->len == strlen(text) && !memcmp(item->data, text, item->len))
+			return;
+		print_message("%.*s\n", (int)item->len, (const char *)item->data);
+	}
+	fail_msg("'%s' was not named", text);
+}
+
 static void test_commit_skips(void **state)
 {
 	struct git_place *place = *state;
@@ -210,7 +222,9 @@ static void test_commit_skips(void **state)
 	result = git_commit_work(place, BRANCH, base, "");
 	assert_ok(result);
 	assert_true(result->committed->made);
-	assert_true(result->committed->n_skipped >= 2);
+	assert_int_equal(result->committed->n_skipped, 2);
+	assert_skipped(result, "huge (101 MiB, above 100 MiB)");
+	assert_skipped(result, "nested (a repository of its own)");
 	git_result_free(result);
 	assert_int_equal(fixture_shell(place->worktree, "git ls-files | grep -qx link && ! git ls-files | grep -qE 'huge|nested|x.txt'"), 0);
 }
@@ -241,6 +255,59 @@ static void test_commit_elsewhere(void **state)
 	/* The .git file leads elsewhere. */
 	assert_int_equal(fixture_shell(place->worktree, "rm .git && git init -q"), 0);
 	expect(BAD_REQUEST, git_commit_work(place, BRANCH, base, "x"));
+}
+
+/* What is the matter with a worktree that git does not know, and that its files are there. */
+static void test_commit_broken(void **state)
+{
+	struct git_place *place = *state;
+	_cleanup_free_ char *head = make_work(place);
+	git_result *result;
+
+	assert_int_equal(fixture_shell(place->worktree, "cp .git ../link && echo kept > kept && rm .git"), 0);
+	result = git_commit_work(place, BRANCH, head, "x");
+	assert_code(result, NOT_FOUND);
+	assert_words(result, ".git was deleted", "worktree repair");
+	git_result_free(result);
+	/* The hint works. */
+	assert_int_equal(fixture_shell(place->dir, "git -C %s worktree repair", place->mirror), 0);
+	expect(OK, git_commit_work(place, BRANCH, head, "x"));
+	assert_int_equal(fixture_shell(place->worktree, "echo nonsense > .git"), 0);
+	result = git_commit_work(place, BRANCH, head, "x");
+	assert_code(result, NOT_FOUND);
+	assert_words(result, "malformed", "still there");
+	git_result_free(result);
+	assert_int_equal(fixture_shell(place->worktree, "echo 'gitdir: /nonexistent' > .git"), 0);
+	result = git_commit_work(place, BRANCH, head, "x");
+	assert_code(result, NOT_FOUND);
+	assert_words(result, ".git is broken", "still there");
+	git_result_free(result);
+	assert_int_equal(fixture_shell(place->dir, "rm -r %s", place->worktree), 0);
+	result = git_commit_work(place, BRANCH, head, "x");
+	assert_words(result, "is not there any more", "");
+	git_result_free(result);
+}
+
+/* Cut off history: nothing can begin from it, and a project that became so says it too. */
+static void test_shallow(void **state)
+{
+	struct git_place *place = *state;
+	git_result *result;
+
+	assert_int_equal(fixture_shell(place->dir, "git clone -q --depth 1 file://%s cut", place->url), 0);
+	free(place->url);
+	assert_true(asprintf(&place->url, "%s/cut", place->dir) > 0);
+	result = git_probe(place, NULL);
+	assert_code(result, BAD_REQUEST);
+	assert_words(result, "is shallow", "git fetch --unshallow");
+	git_result_free(result);
+	result = git_prepare(place, "main", NULL, BRANCH);
+	assert_code(result, BAD_REQUEST);
+	assert_words(result, "is shallow", "git fetch --unshallow");
+	git_result_free(result);
+	assert_int_equal(fixture_shell(place->dir, "git -C cut fetch -q --unshallow"), 0);
+	expect(OK, git_probe(place, NULL));
+	expect(OK, git_prepare(place, "main", NULL, BRANCH));
 }
 
 static void test_checkpoint(void **state)
@@ -324,7 +391,12 @@ static void test_push_checked_out(void **state)
 	result = git_push_work(place, BRANCH, next, head, NULL);
 	assert_code(result, REFUSED);
 	assert_words(result, "checked out", "another branch");
+	assert_words(result, "checked out", "push origin");
 	git_result_free(result);
+	/* The hint works. */
+	assert_int_equal(fixture_shell(place->url, "git checkout -q main"), 0);
+	assert_int_equal(fixture_shell(place->dir, "git -C %s push -q origin %s:refs/heads/" BRANCH, place->mirror, next), 0);
+	assert_int_equal(fixture_shell(place->url, "test $(git rev-parse " BRANCH ") = %s", next), 0);
 }
 
 static void test_diff(void **state)
@@ -526,6 +598,8 @@ int main(void)
 		own(test_commit),
 		own(test_commit_skips),
 		own(test_commit_elsewhere),
+		own(test_commit_broken),
+		both(test_shallow),
 		own(test_checkpoint),
 		both(test_push),
 		both(test_push_taken),

@@ -328,6 +328,74 @@ static void test_exit_0_without_commits_is_done(void **state)
 	assert_int_equal(world->asked, 0);
 }
 
+/* A commit that left something out: told with PUSHED and EXITED, names bounded. */
+static void committed_without(struct world *world, const char *commit, uint32_t ahead, size_t count)
+{
+	static const char *const names[] = { "a (1 MiB)", "b (2 MiB)", "c (3 MiB)", "d (4 MiB)", "e (5 MiB)", "f (6 MiB)" };
+	Maestro__GitResult result = MAESTRO__GIT_RESULT__INIT;
+	Maestro__GitCommitted committed = MAESTRO__GIT_COMMITTED__INIT;
+	ProtobufCBinaryData skipped[6];
+	struct event event = about(EVENT_GIT_DONE);
+
+	for (size_t i = 0; i < count; i++)
+		skipped[i] = bytes_of(names[i]);
+	committed.head = (char *)(uintptr_t)commit;
+	committed.ahead = ahead;
+	committed.n_skipped = count;
+	committed.skipped = skipped;
+	committed.has_skipped_more = count == 6;
+	committed.skipped_more = count == 6 ? 10 : 0;
+	result.code = GIT_CODE(OK);
+	result.result_case = MAESTRO__GIT_RESULT__RESULT_COMMITTED;
+	result.committed = &committed;
+	event.git.work = WORK_COMMIT;
+	event.git.result = &result;
+	tell(world, &event);
+}
+
+static void test_left_out_is_told_at_the_end(void **state)
+{
+	struct world *world = *state;
+
+	to_running(world);
+	exited(world, 0);
+	committed_without(world, BASE, 0, 2);
+	assert_int_equal(last(world), PHASE(EXITED));
+	assert_string_equal(world->reasons[world->report_count - 1], "left out of the commit: a (1 MiB), b (2 MiB)");
+}
+
+static void test_left_out_is_told_with_a_push(void **state)
+{
+	struct world *world = *state;
+
+	to_running(world);
+	exited(world, 0);
+	committed_without(world, COMMIT_A, 1, 6);
+	granted(world);
+	git_done(world, WORK_PUSH, GIT_CODE(OK), COMMIT_A, 0);
+	assert_int_equal(world->phases[world->report_count - 2], PHASE(PUSHED));
+	assert_string_equal(world->reasons[world->report_count - 2],
+		"left out of the commit: a (1 MiB), b (2 MiB), c (3 MiB), d (4 MiB), e (5 MiB) and 11 more");
+}
+
+/* Pushed, then a big file and nothing else: the push stands, and what it lacks is told. */
+static void test_left_out_after_a_push_is_told(void **state)
+{
+	struct world *world = *state;
+
+	to_running(world);
+	status(world, MAESTRO__AGENT_STATE__AGENT_COMPLETE);
+	git_done(world, WORK_COMMIT, GIT_CODE(OK), COMMIT_A, 1);
+	granted(world);
+	git_done(world, WORK_PUSH, GIT_CODE(OK), COMMIT_A, 0);
+	assert_string_equal(world->reasons[world->report_count - 1], "");
+	exited(world, 0);
+	committed_without(world, COMMIT_A, 1, 1);
+	assert_int_equal(world->phases[world->report_count - 2], PHASE(PUSHED));
+	assert_string_equal(world->reasons[world->report_count - 2], "left out of the commit: a (1 MiB)");
+	assert_int_equal(last(world), PHASE(ENDED));
+}
+
 static void test_exit_3_is_failed_with_a_checkpoint(void **state)
 {
 	struct world *world = *state;
@@ -778,6 +846,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_exit_0_with_commits_is_pushed), T(test_exit_0_without_commits_is_done),
+		T(test_left_out_is_told_at_the_end), T(test_cannot_start), T(test_worktree_fails),
+		T(test_left_out_is_told_with_a_push), T(test_cannot_start), T(test_worktree_fails),
+		T(test_left_out_after_a_push_is_told), T(test_cannot_start), T(test_worktree_fails),
 		T(test_exit_3_is_failed_with_a_checkpoint), T(test_cannot_start), T(test_worktree_fails),
 		T(test_complete_is_pushed_and_lives_on), T(test_complete_without_change_stays_running),
 		T(test_exit_during_a_push_looks_again), T(test_push_refused_is_failed), T(test_stop),
