@@ -106,6 +106,7 @@ struct inventory_entry {
 	uint8_t run_id[16];
 	int phase;
 	bool session_live;
+	char commit[72]; /* that was pushed; empty: none */
 };
 
 struct worker {
@@ -336,6 +337,10 @@ void restore_ask(struct core *core, struct core_effects *fx, const struct worker
 void restore_take_id(struct core *core, struct core_effects *fx, uint64_t task);
 void restore_take_attempt(struct core *core, struct core_effects *fx, struct task *task, const struct worker *worker,
 	uint32_t number, const uint8_t *run_id);
+/* After READY a worker repeats the reports that were not acknowledged; its first heartbeat follows them. What its
+ * inventory called over and is live here by then was acknowledged to somebody: a database that this one is older than.
+ * The inventory is taken for the report. */
+void restore_settle(struct core *core, struct core_effects *fx, struct worker *worker);
 void handle_restored(struct core *core, const struct core_event *event, struct core_effects *fx);
 
 /* idle.c: sessions that wait in review. */

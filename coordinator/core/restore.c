@@ -68,6 +68,59 @@ void restore_take_attempt(struct core *core, struct core_effects *fx, struct tas
 	}
 }
 
+static const struct {
+	int phase;
+	enum cause cause;
+	const char *reason;
+} ends[] = {
+	{ MAESTRO__ATTEMPT_PHASE__PHASE_EXITED, CAUSE_FINISH, "ended, says its worker; a backup was restored" },
+	{ MAESTRO__ATTEMPT_PHASE__PHASE_FAILED, CAUSE_FAIL, "failed, says its worker; a backup was restored" },
+	{ MAESTRO__ATTEMPT_PHASE__PHASE_STOPPED, CAUSE_STOP, "stopped, says its worker; a backup was restored" },
+	{ MAESTRO__ATTEMPT_PHASE__PHASE_TOMBSTONE, CAUSE_LOSE, "never started, says its worker; a backup was restored" },
+};
+
+/* Pushed commits are a result to be looked at, whatever came after. */
+static void take_end(struct core *core, struct core_effects *fx, struct task *task, const struct inventory_entry *entry)
+{
+	struct attempt *attempt = current_attempt(task);
+
+	if (entry->phase != MAESTRO__ATTEMPT_PHASE__PHASE_TOMBSTONE)
+		task_move(core, fx, task, CAUSE_RUN, NULL);
+	attempt_set_session(core, fx, task, attempt,
+		entry->session_live ? MAESTRO__SESSION_STATE__SESSION_LIVE : MAESTRO__SESSION_STATE__SESSION_ENDED);
+	if (entry->commit[0]) {
+		set_text(fx, &task->row.commit_id, entry->commit);
+		set_text(fx, &attempt->row.commit_id, entry->commit);
+		task_move(core, fx, task, CAUSE_PUSHED, NULL);
+		return;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(ends); i++)
+		if (ends[i].phase == entry->phase)
+			task_move(core, fx, task, ends[i].cause, ends[i].reason);
+}
+
+static bool is_over(const struct inventory_entry *entry)
+{
+	return entry->phase != MAESTRO__ATTEMPT_PHASE__PHASE_ACCEPTED &&
+		entry->phase != MAESTRO__ATTEMPT_PHASE__PHASE_RUNNING;
+}
+
+void restore_settle(struct core *core, struct core_effects *fx, struct worker *worker)
+{
+	for (size_t i = 0; i < worker->inventory_count && !fx->error; i++) {
+		const struct inventory_entry *entry = &worker->inventory[i];
+		struct task *task = find_task(core, entry->task);
+		const struct attempt *attempt = task ? current_attempt(task) : NULL;
+
+		if (!attempt || attempt->row.attempt != entry->attempt || !is_over(entry) ||
+			(task->row.state != STARTING && task->row.state != RUNNING) ||
+			memcmp(entry->run_id, attempt->row.run_id.data, sizeof(entry->run_id)) != 0)
+			continue;
+		restore_ask(core, fx, worker, entry->task, entry->attempt);
+		take_end(core, fx, task, entry);
+	}
+}
+
 /* "Go on with this database." Workers that are connected come again and are judged anew: their sessions that are not
  * known here are ended after a checkpoint, and their worktrees stay. */
 void handle_restored(struct core *core, const struct core_event *event, struct core_effects *fx)

@@ -227,7 +227,6 @@ static void place_all(struct pass *pass)
 		worker = choose(pass, flow->key.shape, task, &why);
 		if (worker) {
 			placed++;
-			set_why(pass, flow->key.shape, NULL);
 			assign(pass->core, pass->fx, task, worker);
 		} else {
 			flow->key.shape->blocked = true;

@@ -10,6 +10,7 @@
 #include "proto/wire/names.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #define VERDICT_PAGE 512
@@ -212,6 +213,9 @@ static Maestro__Verdict judge_known(struct core *core, struct core_effects *fx, 
 		return entry_live(entry) ? MAESTRO__VERDICT__VERDICT_QUARANTINE : MAESTRO__VERDICT__VERDICT_ACCEPT;
 	if (attempt != current_attempt(task) || task->row.state == QUEUED)
 		return entry_live(entry) ? MAESTRO__VERDICT__VERDICT_KILL : MAESTRO__VERDICT__VERDICT_ACCEPT;
+	if (task_state_over((Maestro__TaskState)task->row.state) && !entry_live(entry) &&
+		attempt->row.session == MAESTRO__SESSION_STATE__SESSION_LIVE)
+		attempt_set_session(core, fx, task, attempt, MAESTRO__SESSION_STATE__SESSION_ENDED);
 	if (task_state_over((Maestro__TaskState)task->row.state))
 		return entry_live(entry) ? MAESTRO__VERDICT__VERDICT_END : MAESTRO__VERDICT__VERDICT_ACCEPT;
 	if (entry->phase == MAESTRO__ATTEMPT_PHASE__PHASE_RUNNING)
@@ -259,7 +263,7 @@ static void judge_absent(struct core *core, struct core_effects *fx, struct work
 			continue;
 		if (task->row.state == RUNNING)
 			task_move(core, fx, task, CAUSE_LOSE, reason);
-		else if (task->row.state == REVIEW)
+		else if (task->row.state != STARTING && attempt->row.session == MAESTRO__SESSION_STATE__SESSION_LIVE)
 			attempt_set_session(core, fx, task, attempt, MAESTRO__SESSION_STATE__SESSION_ENDED);
 		else if (task->row.state == STARTING && task->row.stopping)
 			task_move(core, fx, task, CAUSE_STOP, "stopped before it began");
@@ -338,6 +342,8 @@ static void handle_inventory(struct core *core, struct worker *worker, const Mae
 			.phase = (int)from->phase, .session_live = from->has_session_live && from->session_live };
 		if (from->run_id.len == sizeof(to->run_id))
 			memcpy(to->run_id, from->run_id.data, sizeof(to->run_id));
+		if (from->commit && name_commit_valid(from->commit))
+			snprintf(to->commit, sizeof(to->commit), "%s", from->commit);
 	}
 	if (!page->last)
 		return;
@@ -390,7 +396,6 @@ static void handle_ready(struct core *core, struct worker *worker, const Maestro
 	worker->phase = WORKER_UP;
 	catch_up(core, fx, worker);
 	release_strangers(core, fx, worker);
-	forget_inventory(worker);
 	record_event(core, fx, "worker.ready", NULL, worker->row.name, NULL);
 	effect_changed_worker(fx, worker->row.name);
 	core->want_schedule = true;
@@ -421,7 +426,7 @@ static void handle_info(struct core *core, struct worker *worker, const Maestro_
 	core->want_schedule = true;
 }
 
-static void handle_heartbeat(struct core *core, struct worker *worker, const Maestro__Envelope *envelope,
+static void take_load(struct core *core, struct worker *worker, const Maestro__Envelope *envelope,
 	struct core_effects *fx)
 {
 	const Maestro__Heartbeat *beat = envelope->heartbeat;
@@ -439,6 +444,16 @@ static void handle_heartbeat(struct core *core, struct worker *worker, const Mae
 	info->disk_free_bytes = beat->disk_free_bytes;
 	core->want_schedule |= room != worker_has_room(core, worker);
 	effect_changed_worker(fx, worker->row.name);
+}
+
+static void handle_heartbeat(struct core *core, struct worker *worker, const Maestro__Envelope *envelope,
+	struct core_effects *fx)
+{
+	if (worker->phase == WORKER_UP && worker->inventory) {
+		restore_settle(core, fx, worker);
+		forget_inventory(worker);
+	}
+	take_load(core, worker, envelope, fx);
 }
 
 static const struct {

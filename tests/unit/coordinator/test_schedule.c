@@ -438,6 +438,79 @@ static void test_own_freeze(void **state)
 	assert_true(core_worker_ready(world.core, "w"));
 }
 
+/* --- a restored backup ---------------------------------------------------------------------------------------- */
+
+static uint8_t foreign_run[16] = { 1, 2, 3 };
+
+/* A worker comes with one session; returns the verdict on it. */
+static Maestro__Verdict show(struct world *world, const char *name, uint64_t task, uint32_t attempt,
+	Maestro__AttemptPhase phase)
+{
+	struct core_event connected = { .type = CORE_EVENT_WORKER_CONNECTED, .worker = name, .text = "b", .name = "t" };
+	Maestro__InventoryEntry entry = MAESTRO__INVENTORY_ENTRY__INIT, *entries[] = { &entry };
+	Maestro__Inventory inventory = MAESTRO__INVENTORY__INIT;
+	Maestro__Envelope envelope = MAESTRO__ENVELOPE__INIT;
+
+	handle(world, &connected);
+	entry.task = task;
+	entry.attempt = attempt;
+	entry.run_id = (ProtobufCBinaryData){ sizeof(foreign_run), foreign_run };
+	entry.phase = phase;
+	entry.has_session_live = true;
+	entry.session_live = phase == MAESTRO__ATTEMPT_PHASE__PHASE_RUNNING;
+	inventory.n_entries = 1;
+	inventory.entries = entries;
+	inventory.last = true;
+	envelope.body_case = BODY(INVENTORY);
+	envelope.inventory = &inventory;
+	tell(world, name, &envelope);
+	for (size_t i = 0; i < world->effects.count; i++)
+		if (world->effects.items[i].type == CORE_EFFECT_SEND &&
+			world->effects.items[i].envelope->body_case == BODY(VERDICTS))
+			return world->effects.items[i].envelope->verdicts->entries[0]->verdict;
+	return 0;
+}
+
+static void test_restored_backup_asks(void **state)
+{
+	_cleanup_(world_deinit) struct world world;
+	struct core_event answer = { .type = CORE_EVENT_RESTORED, .client = { 1, 1, "admin" } };
+
+	world_init(&world, NULL);
+	submit(&world, (struct wish){ 0 });
+	assert_int_equal(show(&world, "x", 57, 2, MAESTRO__ATTEMPT_PHASE__PHASE_RUNNING),
+		MAESTRO__VERDICT__VERDICT_QUARANTINE);
+	assert_true(core_restore_asked(world.core));
+	add_slots(&world, "w", 1);
+	assert_waits(&world, 1, "a backup was restored, it seems: an admin has to say so first");
+	submit(&world, (struct wish){ 0 });
+	assert_null(core_task(world.core, 2)); /* refused */
+	handle(&world, &answer);
+	assert_false(core_restore_asked(world.core));
+	assert_int_equal(state_of(&world, 1), STARTING);
+	submit(&world, (struct wish){ 0 });
+	assert_null(core_task(world.core, 2));
+	assert_int_equal(state_of(&world, 58), QUEUED); /* above what was shown */
+	assert_int_equal(show(&world, "x", 57, 2, MAESTRO__ATTEMPT_PHASE__PHASE_RUNNING), MAESTRO__VERDICT__VERDICT_END);
+}
+
+/* A later attempt than the database knows of: its number is not given out again. */
+static void test_restored_attempt(void **state)
+{
+	_cleanup_(world_deinit) struct world world;
+	struct core_event answer = { .type = CORE_EVENT_RESTORED, .client = { 1, 1, "admin" } };
+
+	world_init(&world, NULL);
+	submit(&world, (struct wish){ 0 });
+	assert_int_equal(show(&world, "x", 1, 2, MAESTRO__ATTEMPT_PHASE__PHASE_RUNNING),
+		MAESTRO__VERDICT__VERDICT_QUARANTINE);
+	handle(&world, &answer);
+	add_slots(&world, "w", 1);
+	assert_int_equal(core_task(world.core, 1)->attempt, 3);
+	assert_int_equal(show(&world, "x", 1, 2, MAESTRO__ATTEMPT_PHASE__PHASE_RUNNING), MAESTRO__VERDICT__VERDICT_KILL);
+	assert_int_equal(state_of(&world, 1), STARTING);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -452,6 +525,8 @@ int main(void)
 		cmocka_unit_test(test_too_many_in_review),
 		cmocka_unit_test(test_silent_worker),
 		cmocka_unit_test(test_own_freeze),
+		cmocka_unit_test(test_restored_backup_asks),
+		cmocka_unit_test(test_restored_attempt),
 	};
 
 	if (id_init())
