@@ -4,6 +4,8 @@
 #include "proto/wire/message.h"
 
 #include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static uint64_t *shared_random;
@@ -17,7 +19,7 @@ static uint64_t step(uint64_t *state)
 static void seeded_random(void *buffer, size_t len)
 {
 	for (size_t i = 0; i < len; i++)
-		((uint8_t *)buffer)[i] = (uint8_t)step(shared_random);
+		((uint8_t *)buffer)[i] = shared_random ? (uint8_t)step(shared_random) : 7;
 }
 
 /* --- rows -------------------------------------------------------------------------------------------------------- */
@@ -85,10 +87,31 @@ static void put_row(struct world *world, enum row_table table, const void *row)
 	world->rows[table][i] = copy;
 }
 
+/* What hangs on a task goes with it, as in the store: their first column is the task's id. */
+static void drop_task_rows(struct world *world, const struct task_row *task)
+{
+	static const enum row_table tables[] = { ROW_SPEC, ROW_ATTEMPT, ROW_STATUS };
+
+	for (size_t t = 0; t < ARRAY_SIZE(tables); t++) {
+		void **rows = world->rows[tables[t]];
+		size_t kept = 0;
+
+		for (size_t i = 0; i < world->row_count[tables[t]]; i++) {
+			if (*(const uint64_t *)rows[i] == task->id)
+				row_free(tables[t], rows[i]);
+			else
+				rows[kept++] = rows[i];
+		}
+		world->row_count[tables[t]] = kept;
+	}
+}
+
 static void drop_row(struct world *world, enum row_table table, const void *row)
 {
 	size_t i = find_row(world, table, row);
 
+	if (table == ROW_TASK)
+		drop_task_rows(world, row);
 	if (i == world->row_count[table])
 		return;
 	row_free(table, world->rows[table][i]);
@@ -113,12 +136,29 @@ static int worker_number(const struct world *world, const char *name)
 	return -1;
 }
 
-static void commit(struct world *world, const struct core_effects *effects)
+/* Whether the bug at hand keeps this row from the store. */
+static bool lose_row(struct world *world, const struct core_effect *effect)
 {
-	for (size_t i = 0; i < effects->count; i++) {
+	const struct meta_row *meta = effect->row;
+
+	switch (world->bug) {
+	case BUG_LOST_ROWS:
+		return effect->table == ROW_TASK && chance(world, 20) == 0;
+	case BUG_NO_REQUESTS:
+		return effect->table == ROW_REQUEST;
+	case BUG_FORGET_PAUSE:
+		return effect->table == ROW_META && !strcmp(meta->name, "queue_paused") && !strcmp(meta->value, "1");
+	default:
+		return false;
+	}
+}
+
+static void commit(struct world *world, const struct core_effects *effects, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
 		const struct core_effect *effect = &effects->items[i];
 
-		if (world->bug == 4 && effect->table == ROW_TASK && chance(world, 20) == 0)
+		if (effect->type == CORE_EFFECT_PUT && lose_row(world, effect))
 			continue;
 		if (effect->type == CORE_EFFECT_PUT)
 			put_row(world, effect->table, effect->row);
@@ -145,6 +185,8 @@ static void send_all(struct world *world, const struct core_effects *effects)
 			}
 			if (number >= 0)
 				send_to_worker(world, number, envelope);
+			if (world->bug == BUG_TWO_WORKERS && envelope->body_case == MAESTRO__ENVELOPE__BODY_START)
+				send_to_worker(world, (number + 1) % SIM_WORKERS, envelope);
 		} else if (effect->type == CORE_EFFECT_REPLY) {
 			client_reply(world, effect->client, effect->envelope);
 		} else if (effect->type == CORE_EFFECT_DISCONNECT) {
@@ -182,23 +224,25 @@ void coordinator_event(struct world *world, struct core_event *event)
 
 	if (!world->core)
 		return;
-	shared_random = &world->random;
+	shared_random = world->bug == BUG_EQUAL_RUN_IDS ? NULL : &world->random;
 	event->wall_ms = (int64_t)world->now_ms;
 	require(core_handle(world->core, event, world->now_ms, &effects) == 0);
-	if (world->bug == 2)
+	if (world->bug == BUG_SEND_FIRST)
 		send_all(world, &effects);
 	if (fault(world, 400)) {
+		if (world->bug == BUG_HALF_COMMIT)
+			commit(world, &effects, effects.count / 2);
 		core_effects_deinit(&effects); /* may point into the core */
 		coordinator_crash(world, "before its commit");
 		return;
 	}
-	commit(world, &effects);
+	commit(world, &effects, effects.count);
 	if (fault(world, 400)) {
 		core_effects_deinit(&effects);
 		coordinator_crash(world, "after its commit, before it sends");
 		return;
 	}
-	if (world->bug != 2)
+	if (world->bug != BUG_SEND_FIRST)
 		send_all(world, &effects);
 	core_effects_deinit(&effects);
 	if (world->core_life == life)
@@ -218,9 +262,21 @@ void coordinator_crash(struct world *world, const char *when)
 	core_free(take(world->core));
 	world->core_life++;
 	world->core_tick_ms = 0;
+	world->core_frozen_ms = 0;
 	for (int i = 0; i < SIM_WORKERS; i++)
 		worker_disconnect(world, i);
 	later(world, 100 + chance(world, 20000), on_start, NULL);
+}
+
+static void raise_epoch(struct world *world)
+{
+	char value[24], *name = (char *)(uintptr_t) "epoch";
+	struct meta_row row = { name, value };
+	const struct meta_row *old = coordinator_row(world, ROW_META, &row);
+
+	world->epoch = (old ? strtoull(old->value, NULL, 10) : 0) + 1;
+	snprintf(value, sizeof(value), "%" PRIu64, world->epoch);
+	put_row(world, ROW_META, &row);
 }
 
 void coordinator_start(struct world *world)
@@ -228,11 +284,16 @@ void coordinator_start(struct world *world)
 	_cleanup_(error_deinit) struct error error = ERROR_NULL;
 	struct core_config config = core_config_default;
 	struct core_event event = { .type = CORE_EVENT_START };
-	bool first = !world->row_count[ROW_META];
+	bool first = !world->row_count[ROW_PROJECT];
 
 	if (world->core)
 		return;
 	config.random = seeded_random;
+	config.silence_ms = 100000; /* so that it happens in these few minutes */
+	config.max_idle_sessions = 2;
+	config.linger_ms = 60000;
+	config.limited_ms = 60000;
+	raise_epoch(world);
 	require(core_new(&world->core, &config) == 0);
 	for (int table = 0; table < ROW_TABLE_COUNT; table++)
 		for (size_t i = 0; i < world->row_count[table]; i++)
@@ -256,6 +317,53 @@ void coordinator_start(struct world *world)
 	}
 }
 
+static void copy_rows(enum row_table table, void **from, size_t count, void ***to, size_t *ret_count)
+{
+	for (size_t i = 0; i < *ret_count; i++)
+		row_free(table, (*to)[i]);
+	*to = realloc(*to, (count ? count : 1) * sizeof(void *));
+	require(*to);
+	for (size_t i = 0; i < count; i++)
+		require((*to)[i] = row_copy(table, from[i]));
+	*ret_count = count;
+}
+
+void coordinator_backup(struct world *world)
+{
+	for (int table = 0; table < ROW_TABLE_COUNT; table++)
+		copy_rows(table, world->rows[table], world->row_count[table], &world->backup[table],
+			&world->backup_count[table]);
+	world->saved = true;
+	tell(world, "a backup is made");
+}
+
+static void forget_lost_tasks(struct world *world)
+{
+	for (size_t i = 0; i < world->task_count; i++) {
+		struct task_row key = { .id = world->tasks[i].id };
+
+		if (key.id && !coordinator_row(world, ROW_TASK, &key)) {
+			world->tasks[i].lost = true;
+			world->tasks[i].id = 0;
+		}
+	}
+}
+
+void coordinator_restore(struct world *world)
+{
+	if (!world->saved)
+		return;
+	coordinator_crash(world, "an old backup is put in its place");
+	for (int table = 0; table < ROW_TABLE_COUNT; table++)
+		copy_rows(table, world->backup[table], world->backup_count[table], &world->rows[table],
+			&world->row_count[table]);
+	world->restored = true;
+	world->force_epoch = false;
+	world->highest_shown = 0;
+	world->paused_ms = 0;
+	forget_lost_tasks(world);
+}
+
 void coordinator_free(struct world *world)
 {
 	if (world->core)
@@ -263,5 +371,7 @@ void coordinator_free(struct world *world)
 	for (int table = 0; table < ROW_TABLE_COUNT; table++) {
 		free_rows(world, table);
 		free(world->rows[table]);
+		copy_rows(table, NULL, 0, &world->backup[table], &world->backup_count[table]);
+		free(world->backup[table]);
 	}
 }

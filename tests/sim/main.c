@@ -1,4 +1,4 @@
-/* Runs histories: sim [--seeds N] [--seed S] [--bug B] [--verbose]. The queue of actions, chance, and the faults. */
+/* Runs histories: sim [--seeds N] [--from S] [--seed S] [--bug B] [--verbose]. The queue of actions, chance, and the faults. */
 #include "tests/sim/world.h"
 #include "proto/base/id.h"
 #include "proto/base/option.h"
@@ -66,22 +66,33 @@ static void swap(struct action **a, struct action **b)
 	*b = c;
 }
 
-struct action *later(struct world *world, uint64_t after_ms, void (*run)(struct world *, struct action *), uint64_t *life)
+static void push(struct world *world, struct action *action)
 {
-	struct action *action = calloc(1, sizeof(*action));
-	size_t i;
+	size_t i = world->heap_len++;
 
-	if (world->heap_len == world->heap_size) {
+	if (i == world->heap_size) {
 		world->heap_size = world->heap_size ? world->heap_size * 2 : 256;
 		world->heap = realloc(world->heap, world->heap_size * sizeof(*world->heap));
+		require(world->heap);
 	}
-	require(action && world->heap);
-	*action = (struct action){ .due_ms = world->now_ms + after_ms, .order = ++world->order, .run = run, .life = life,
-		.alive = life ? *life : 0 };
-	i = world->heap_len++;
 	world->heap[i] = action;
 	for (; i && before(world->heap[i], world->heap[(i - 1) / 2]); i = (i - 1) / 2)
 		swap(&world->heap[i], &world->heap[(i - 1) / 2]);
+}
+
+struct action *later(struct world *world, uint64_t after_ms, void (*run)(struct world *, struct action *), uint64_t *life)
+{
+	struct action *action = calloc(1, sizeof(*action));
+
+	require(action);
+	*action = (struct action){ .due_ms = world->now_ms + after_ms, .order = ++world->order, .run = run, .life = life,
+		.alive = life ? *life : 0 };
+	if (life == &world->core_life)
+		action->frozen_until_ms = &world->core_frozen_ms;
+	for (int w = 0; w < SIM_WORKERS; w++)
+		if (life == &world->workers[w].life)
+			action->frozen_until_ms = &world->workers[w].frozen_until_ms;
+	push(world, action);
 	return action;
 }
 
@@ -115,6 +126,11 @@ static void run_until(struct world *world, uint64_t end_ms)
 
 		world->now_ms = action->due_ms;
 		world->steps++;
+		if (action->frozen_until_ms && *action->frozen_until_ms > world->now_ms) {
+			action->due_ms = *action->frozen_until_ms; /* in the order in which it would have come */
+			push(world, action);
+			continue;
+		}
 		if (!action->life || *action->life == action->alive)
 			action->run(world, action);
 		free_action(action);
@@ -124,13 +140,43 @@ static void run_until(struct world *world, uint64_t end_ms)
 
 /* --- faults ------------------------------------------------------------------------------------------------------ */
 
+/* A stopped process, or a machine that slept: mostly short, now and then longer than a lease or an expiry. */
+static void freeze(struct world *world, uint64_t *until_ms, const char *who)
+{
+	uint64_t span_ms = chance(world, 4) ? 1 + chance(world, 20000) : 60000 + chance(world, 90000);
+
+	*until_ms = world->now_ms + span_ms;
+	tell(world, "%s freezes for %" PRIu64 " ms", who, span_ms);
+}
+
+static void backup(struct world *world, struct action *action)
+{
+	coordinator_backup(world);
+}
+
+static void restore(struct world *world, struct action *action)
+{
+	coordinator_restore(world);
+}
+
+/* In every third history an old backup is put back. */
+static void plan_restore(struct world *world)
+{
+	uint64_t at_ms = 5000 + chance(world, 150000);
+
+	if (chance(world, 3))
+		return;
+	later(world, at_ms, backup, NULL);
+	later(world, at_ms + 5000 + chance(world, 100000), restore, NULL);
+}
+
 static void next_fault(struct world *world, struct action *action)
 {
 	int number = (int)chance(world, SIM_WORKERS);
 
 	if (!world->faults)
 		return;
-	switch (chance(world, 12)) {
+	switch (chance(world, 16)) {
 	case 0:
 	case 1:
 		coordinator_crash(world, "killed");
@@ -145,16 +191,32 @@ static void next_fault(struct world *world, struct action *action)
 	case 5:
 		worker_kill_a_holder(world, number);
 		break;
+	case 6:
+		freeze(world, &world->workers[number].frozen_until_ms, world->workers[number].name);
+		break;
+	case 7:
+		freeze(world, &world->core_frozen_ms, "coordinator");
+		break;
 	default:
 		worker_disconnect(world, number);
 	}
 	later(world, 500 + chance(world, 20000), next_fault, NULL);
 }
 
+/* Seeds that broke a promise once; what it was stands in README.md. */
+static const uint64_t regressions[] = {
+#include "tests/sim/regressions.inc"
+};
+
 #define FAULTS_MS (5u * 60 * 1000)
 #define REST_MS (60u * 60 * 1000)
 
-static bool run_history(uint64_t seed, unsigned int bug, bool verbose, uint64_t *ret_steps)
+struct values {
+	uint64_t seeds, from, seed, bug;
+	bool verbose, quiet, regressions;
+};
+
+static bool run_history(uint64_t seed, unsigned int bug, const struct values *values, uint64_t *ret_steps)
 {
 	struct world *world = calloc(1, sizeof(*world));
 	bool failed;
@@ -173,16 +235,21 @@ static bool run_history(uint64_t seed, unsigned int bug, bool verbose, uint64_t 
 	}
 	client_begin(world);
 	later(world, 2000, next_fault, NULL);
+	plan_restore(world);
 	run_until(world, FAULTS_MS);
 	world->faults = false;
+	client_calm(world);
 	run_until(world, FAULTS_MS + REST_MS);
 	if (!world->failed)
 		check_rest(world);
 	failed = world->failed;
-	if (failed || verbose) {
+	if (failed && values->quiet)
+		fputs(strstr(buf_text(&world->history), "BROKEN"), stdout);
+	else if (failed || values->verbose)
 		fputs(buf_text(&world->history), stdout);
+	if (failed || values->verbose) {
 		printf("seed %" PRIu64 " %s; replay it with: sim --seed %" PRIu64 "%s\n", seed,
-			failed ? "breaks a promise" : "keeps every promise", seed, bug ? " --bug …" : "");
+			failed ? "breaks a promise" : "keeps every promise", seed, bug ? " --bug N" : "");
 	}
 	*ret_steps += world->steps;
 	while (world->heap_len)
@@ -196,19 +263,20 @@ static bool run_history(uint64_t seed, unsigned int bug, bool verbose, uint64_t 
 	return !failed;
 }
 
-struct values {
-	uint64_t seeds, seed, bug;
-	bool verbose;
-};
 
 static const struct option_spec specs[] = {
 	{ .name = "seeds", .type = OPTION_NUMBER, .offset = offsetof(struct values, seeds), .arg = "N", .initial = "200",
 		.min = 1, .help = "how many histories" },
+	{ .name = "from", .type = OPTION_NUMBER, .offset = offsetof(struct values, from), .arg = "S", .initial = "1", .min = 1,
+		.help = "the first one's seed" },
 	{ .name = "seed", .type = OPTION_NUMBER, .offset = offsetof(struct values, seed), .arg = "S", .initial = "0",
 		.help = "replay just this one" },
-	{ .name = "bug", .type = OPTION_NUMBER, .offset = offsetof(struct values, bug), .arg = "B", .initial = "0", .max = 4,
-		.help = "break something on purpose: 1 forget the journal, 2 send before the commit, 3 ignore tombstones, "
-			"4 lose the store" },
+	{ .name = "bug", .type = OPTION_NUMBER, .offset = offsetof(struct values, bug), .arg = "B", .initial = "0",
+		.max = BUG_COUNT - 1, .help = "break something on purpose: tests/sim/README.md lists what" },
+	{ .name = "regressions", .type = OPTION_FLAG, .offset = offsetof(struct values, regressions),
+		.help = "replay the seeds that broke a promise once" },
+	{ .name = "quiet", .short_name = 'q', .type = OPTION_FLAG, .offset = offsetof(struct values, quiet),
+		.help = "print no history, only which seed broke what" },
 	{ .name = "verbose", .short_name = 'v', .type = OPTION_FLAG, .offset = offsetof(struct values, verbose),
 		.help = "print the history too when all is well" },
 };
@@ -235,11 +303,16 @@ int main(int argc, char **argv)
 	}
 	if (id_init())
 		return 1;
-	first = values.seed ? values.seed : 1;
+	first = values.seed ? values.seed : values.from;
+	if (values.regressions) {
+		for (size_t i = 0; i < ARRAY_SIZE(regressions); i++)
+			*(run_history(regressions[i], BUG_NONE, &values, &steps) ? &passed : &failed) += 1;
+		values.seeds = 0;
+	}
 	for (uint64_t seed = first; seed < first + (values.seed ? 1 : values.seeds); seed++) {
-		if (run_history(seed, (unsigned int)values.bug, values.verbose, &steps)) {
+		if (run_history(seed, (unsigned int)values.bug, &values, &steps)) {
 			passed++;
-		} else if (++failed >= 3) {
+		} else if (++failed >= (values.bug ? 1u : 3u)) {
 			break;
 		}
 	}

@@ -96,6 +96,8 @@ static void holder_exit(struct world *world, struct action *action)
 	copy = *session;
 	tell(world, "%s task=%" PRIu64 ".%u exits with %d%s", worker->name, copy.task, copy.attempt, copy.code,
 		copy.signal ? " by a signal" : "");
+	if (world->bug == BUG_DEAF_TO_EXITS && chance(world, 10) == 0)
+		return;
 	tell_end(world, action->worker, &copy);
 }
 
@@ -114,6 +116,23 @@ static void agent_says_complete(struct world *world, struct action *action)
 	worker_event(world, action->worker, &event);
 }
 
+static void agent_says_limited(struct world *world, struct action *action)
+{
+	struct sim_worker *worker = &world->workers[action->worker];
+	const struct sim_session *session = find_session(worker, action->task, action->attempt, false);
+	Maestro__AgentStatus status = MAESTRO__AGENT_STATUS__INIT;
+	Maestro__StatusReport report = MAESTRO__STATUS_REPORT__INIT;
+	Maestro__Envelope envelope = ENVELOPE(STATUS_REPORT, status_report = &report);
+
+	if (!session || session->state != HOLDER_ALIVE || session->boot != worker->boot || !worker->ready)
+		return;
+	status.state = chance(world, 3) ? MAESTRO__AGENT_STATE__AGENT_LIMITED : MAESTRO__AGENT_STATE__AGENT_WORKING;
+	report.task = action->task;
+	report.attempt = action->attempt;
+	report.status = &status;
+	send_to_coordinator(world, action->worker, &envelope);
+}
+
 /* The holder runs by itself from its start on: link(2) has one winner, it or a tombstone. */
 static void holder_begin(struct world *world, struct action *action)
 {
@@ -124,12 +143,13 @@ static void holder_begin(struct world *world, struct action *action)
 
 	if (action->number != worker->boot)
 		return; /* the machine was restarted meanwhile */
-	if (session->state == HOLDER_TOMBSTONE && world->bug != 3)
+	if (session->state == HOLDER_TOMBSTONE && world->bug != BUG_NO_TOMBSTONE)
 		return;
 	if (session->state != HOLDER_NONE && session->state != HOLDER_TOMBSTONE)
 		return;
 	session->state = HOLDER_ALIVE;
 	session->boot = worker->boot;
+	memcpy(session->run_id, action->run_id, sizeof(session->run_id));
 	session->starts++;
 	tell(world, "%s task=%" PRIu64 ".%u starts", worker->name, session->task, session->attempt);
 	check_start(world, worker, session);
@@ -138,6 +158,13 @@ static void holder_begin(struct world *world, struct action *action)
 	next->task = action->task;
 	next->attempt = action->attempt;
 	next->number = chance(world, 4) == 0;
+	next->frozen_until_ms = &worker->frozen_until_ms;
+	if (chance(world, 4) == 0) {
+		next = later(world, 200 + chance(world, 10000), agent_says_limited, NULL);
+		next->worker = action->worker;
+		next->task = action->task;
+		next->attempt = action->attempt;
+	}
 	if (chance(world, 3) == 0) {
 		next = later(world, 200 + chance(world, 20000), agent_says_complete, NULL);
 		next->worker = action->worker;
@@ -232,7 +259,11 @@ static void do_spawn(struct world *world, int number, const struct effect *effec
 {
 	/* now and then a machine is slow: then a tombstone may be planted before its holder comes so far */
 	struct action *next = later(world, 1 + chance(world, chance(world, 10) ? 300 : 10000), holder_begin, NULL);
+	const struct attempt *attempt = attempts_find(world->workers[number].core, effect->task, effect->attempt);
 
+	if (attempt)
+		memcpy(next->run_id, attempt->run_id, sizeof(next->run_id));
+	next->frozen_until_ms = &world->workers[number].frozen_until_ms;
 	next->worker = number;
 	next->task = effect->task;
 	next->attempt = effect->attempt;
@@ -326,6 +357,12 @@ static void act(struct world *world, int number, const struct effect *effect)
 	}
 }
 
+static bool lose_record(const struct world *world, const Maestro__JournalRecord *record)
+{
+	return world->bug == BUG_NO_JOURNAL ||
+		(world->bug == BUG_LOST_REPORTS && record->body_case == MAESTRO__JOURNAL_RECORD__BODY_REPORT);
+}
+
 /* All records of the batch are durable before anything of it is done. */
 static void execute(struct world *world, int number, struct effects *effects)
 {
@@ -341,7 +378,7 @@ static void execute(struct world *world, int number, struct effects *effects)
 		return;
 	}
 	list_for_each (effect, &worker->queue.list, link)
-		if (effect->kind == EFFECT_JOURNAL && world->bug != 1)
+		if (effect->kind == EFFECT_JOURNAL && !lose_record(world, effect->record))
 			require(journal_encode(effect->record, &worker->journal) == 0);
 	if (fault(world, 500)) {
 		worker_crash(world, number, "after its journal is written");
@@ -396,6 +433,7 @@ static void send_message(struct world *world, int number, bool up, const Maestro
 	worker->sent_ms[up] = due_ms;
 	action = later(world, due_ms - world->now_ms, up ? deliver_up : deliver_down, &worker->connection);
 	action->worker = number;
+	action->frozen_until_ms = up ? &world->core_frozen_ms : &worker->frozen_until_ms;
 	require(message_pack(envelope, &action->bytes) == 0);
 }
 
@@ -407,6 +445,13 @@ void send_to_worker(struct world *world, int number, const Maestro__Envelope *en
 void send_to_coordinator(struct world *world, int number, const Maestro__Envelope *envelope)
 {
 	send_message(world, number, true, envelope);
+}
+
+static bool known_there(const struct world *world, uint64_t task)
+{
+	struct task_row key = { .id = task };
+
+	return coordinator_row(world, ROW_TASK, &key) != NULL;
 }
 
 static void send_inventory(struct world *world, int number)
@@ -422,6 +467,8 @@ static void send_inventory(struct world *world, int number)
 
 		if (!attempt_in_inventory(attempt))
 			continue;
+		if (world->bug == BUG_HIDE_STRANGERS && !known_there(world, attempt->task))
+			continue;
 		require(inventory.n_entries < ARRAY_SIZE(entries));
 		maestro__inventory_entry__init(entry);
 		pointers[inventory.n_entries++] = entry;
@@ -431,6 +478,7 @@ static void send_inventory(struct world *world, int number)
 		entry->phase = attempt->phase;
 		entry->has_session_live = true;
 		entry->session_live = attempt_live(attempt);
+		entry->commit = attempt->pushed_commit;
 	}
 	inventory.entries = pointers;
 	inventory.last = inventory.has_total = true;
@@ -442,13 +490,23 @@ static void connect_worker(struct world *world, struct action *action)
 {
 	struct sim_worker *worker = &world->workers[action->worker];
 	struct core_event connected = { .type = CORE_EVENT_WORKER_CONNECTED, .worker = worker->name, .name = "sim" };
+	Maestro__AgentProgram agent = MAESTRO__AGENT_PROGRAM__INIT, *agents[] = { &agent };
+	Maestro__Label label = MAESTRO__LABEL__INIT, *labels[] = { &label };
 	Maestro__WorkerInfo info = MAESTRO__WORKER_INFO__INIT;
 	Maestro__Envelope envelope = ENVELOPE(WORKER_INFO, worker_info = &info);
+	struct effects effects;
+	bool refused;
 	char boot[33];
 
 	if (worker->connected || !worker->core)
 		return;
-	if (!world->core) {
+	effects_init(&effects);
+	refused = world->core && attempts_take_epoch(worker->core, world->epoch, world->force_epoch, &effects) != 0;
+	execute(world, action->worker, &effects);
+	effects_deinit(&effects);
+	if (!worker->core)
+		return;
+	if (!world->core || refused || world->core_frozen_ms > world->now_ms) {
 		later(world, 500 + chance(world, 3000), connect_worker, &worker->life)->worker = action->worker;
 		return;
 	}
@@ -462,6 +520,13 @@ static void connect_worker(struct world *world, struct action *action)
 		return;
 	info.has_slots = true;
 	info.slots = 3;
+	info.agents = agents;
+	info.n_agents = action->worker < 2; /* w1 and w2 have it */
+	agent.name = (char *)(uintptr_t) "claude";
+	info.labels = labels;
+	info.n_labels = action->worker == 0 || world->bug == BUG_WRONG_LABELS;
+	label.key = (char *)(uintptr_t) "pool";
+	label.value = (char *)(uintptr_t) "a";
 	send_to_coordinator(world, action->worker, &envelope);
 	send_inventory(world, action->worker);
 }
@@ -495,8 +560,11 @@ static void heartbeat(struct world *world, struct action *action)
 	Maestro__Heartbeat message = MAESTRO__HEARTBEAT__INIT;
 	Maestro__Envelope envelope = ENVELOPE(HEARTBEAT, heartbeat = &message);
 
+	struct action *next = later(world, 5000, heartbeat, action->life);
+
+	next->worker = action->worker;
+	next->frozen_until_ms = action->frozen_until_ms;
 	send_to_coordinator(world, action->worker, &envelope);
-	later(world, 5000, heartbeat, action->life)->worker = action->worker;
 }
 
 static void take_verdicts(struct world *world, int number, const Maestro__Verdicts *verdicts)
@@ -507,6 +575,8 @@ static void take_verdicts(struct world *world, int number, const Maestro__Verdic
 	Maestro__WorkerReady ready = MAESTRO__WORKER_READY__INIT;
 	Maestro__Envelope envelope = ENVELOPE(WORKER_READY, worker_ready = &ready);
 	uint64_t connection = worker->connection;
+	const struct attempt *shown;
+	struct action *next;
 
 	for (size_t i = 0; i < verdicts->n_entries && worker->connection == connection; i++) {
 		event.task = verdicts->entries[i]->task;
@@ -517,11 +587,17 @@ static void take_verdicts(struct world *world, int number, const Maestro__Verdic
 	}
 	if (!verdicts->last || worker->connection != connection || !worker->core)
 		return;
+	for (shown = attempts_next(worker->core, NULL); shown; shown = attempts_next(worker->core, shown))
+		if (attempt_in_inventory(shown) && shown->task > world->highest_shown)
+			world->highest_shown = shown->task;
 	worker->ready = true;
 	send_to_coordinator(world, number, &envelope);
 	worker_event(world, number, &ready_event);
-	if (worker->connection == connection)
-		later(world, 5000, heartbeat, &worker->connection)->worker = number;
+	if (worker->connection == connection) {
+		next = later(world, 5000, heartbeat, &worker->connection);
+		next->worker = number;
+		next->frozen_until_ms = &worker->frozen_until_ms;
+	}
 }
 
 static const struct sim_ask *find_ask(const struct sim_worker *worker, const Maestro__Envelope *envelope)
@@ -612,7 +688,7 @@ void worker_crash(struct world *world, int number, const char *when)
 	effects_deinit(&worker->queue);
 	effects_init(&worker->queue);
 	worker->life++;
-	worker->tick_ms = 0;
+	worker->tick_ms = worker->frozen_until_ms = 0;
 	worker->executing = false;
 	worker_disconnect(world, number);
 	/* now and then at once, as a supervisor does it: then a holder may still be on its way */
@@ -666,7 +742,7 @@ static void look(struct world *world, int number, uint64_t task, uint32_t attemp
 	copy = *session;
 	if (!needs_look)
 		return;
-	if (copy.state == HOLDER_ALIVE)
+	if (copy.state == HOLDER_ALIVE || world->bug == BUG_ADOPT_THE_DEAD)
 		event.found.found = FOUND_ALIVE;
 	else if (copy.state == HOLDER_TOMBSTONE)
 		event.found.found = FOUND_TOMBSTONE;

@@ -28,6 +28,8 @@ struct action {
 	uint32_t attempt;
 	int number;
 	bool flag;
+	const uint64_t *frozen_until_ms; /* of the process that does it; NULL: nothing can stop it */
+	uint8_t run_id[16];
 	struct buf bytes;
 };
 
@@ -41,6 +43,7 @@ struct sim_session {
 	int boot; /* of the machine it ran in */
 	int starts;
 	bool buried; /* it had a tombstone */
+	uint8_t run_id[16];
 	int code, signal;
 	unsigned int commits;
 };
@@ -61,6 +64,7 @@ struct sim_worker {
 	bool connected, ready, verdicts_taken;
 	uint64_t sent_ms[2];   /* due time of the last message to it and from it: order is kept */
 	int boot;
+	uint64_t frozen_until_ms;
 	uint64_t next_request, tick_ms;
 	struct sim_ask asks[64];
 	struct sim_session *sessions;
@@ -70,8 +74,31 @@ struct sim_worker {
 struct sim_task {
 	uint8_t request_id[16];
 	uint64_t id; /* 0: not acknowledged yet */
-	bool removed;
-	bool after_first;
+	bool removed;     /* somebody asked for that */
+	bool lost;        /* acknowledged after the backup that was restored */
+	bool label;       /* it wants w1 */
+	bool claude;      /* an agent that w1 and w2 have */
+	uint64_t after[2];
+};
+
+/* Bugs put in on purpose. What each breaks: README.md. */
+enum {
+	BUG_NONE,
+	BUG_NO_JOURNAL,
+	BUG_SEND_FIRST,
+	BUG_NO_TOMBSTONE,
+	BUG_LOST_ROWS,
+	BUG_NO_REQUESTS,
+	BUG_LOST_REPORTS,
+	BUG_HALF_COMMIT,
+	BUG_TWO_WORKERS,
+	BUG_ADOPT_THE_DEAD,
+	BUG_DEAF_TO_EXITS,
+	BUG_FORGET_PAUSE,
+	BUG_EQUAL_RUN_IDS,
+	BUG_HIDE_STRANGERS,
+	BUG_WRONG_LABELS,
+	BUG_COUNT,
 };
 
 struct world {
@@ -83,9 +110,14 @@ struct world {
 	unsigned int bug; /* a promise broken on purpose, to see that it is noticed */
 
 	struct core *core; /* NULL: not running */
-	uint64_t core_life, core_tick_ms;
+	uint64_t core_life, core_tick_ms, core_frozen_ms, epoch;
 	void **rows[ROW_TABLE_COUNT];
 	size_t row_count[ROW_TABLE_COUNT];
+	void **backup[ROW_TABLE_COUNT];
+	size_t backup_count[ROW_TABLE_COUNT];
+	bool saved, restored, force_epoch;
+	uint64_t paused_ms; /* since when, 0: not */
+	uint64_t highest_shown; /* task that a worker told of, and got its verdict */
 
 	struct sim_worker workers[SIM_WORKERS];
 	struct sim_task tasks[SIM_TASKS_MAX];
@@ -105,6 +137,9 @@ void coordinator_start(struct world *world);
 void coordinator_crash(struct world *world, const char *when);
 void coordinator_event(struct world *world, struct core_event *event);
 void coordinator_free(struct world *world);
+/* Copies the database; and puts the copy back, with a new process over it. */
+void coordinator_backup(struct world *world);
+void coordinator_restore(struct world *world);
 const void *coordinator_row(const struct world *world, enum row_table table, const void *like);
 
 /* worker.c */
@@ -121,6 +156,9 @@ void send_to_coordinator(struct world *world, int number, const Maestro__Envelop
 
 /* client.c */
 void client_begin(struct world *world);
+/* Nobody hinders anything any more. */
+void client_calm(struct world *world);
+struct sim_task *client_task(struct world *world, uint64_t id);
 void client_reply(struct world *world, uint64_t client, const Maestro__Envelope *envelope);
 
 /* check.c */
