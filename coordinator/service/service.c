@@ -321,6 +321,8 @@ static int read_text(const char *path, char **ret_text, struct error *error)
 	r = io_read_file(path, 64 * 1024, ret_text, NULL);
 	if (r == IO_E_NOT_FOUND)
 		return error_set(error, -ENOENT, "%s is not there: `maestro-coordinator init` makes what is missing", path);
+	if (!r && !**ret_text) /* an empty certificate would be found by every peer, and by nobody here */
+		return error_set(error, -EINVAL, "%s is empty; put back the file that belongs there", path);
 	return r ? error_set(error, r, "%s: %s", path, strerror(-r)) : 0;
 }
 

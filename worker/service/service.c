@@ -69,7 +69,7 @@ static int open_journal(struct service *service, struct error *error)
 		return -ENOMEM;
 	r = attempts_new(&service->core);
 	if (!r)
-		r = journal_open(&service->journal, path, NULL, replay, service->core, &damage, error);
+		r = error_fold(journal_open(&service->journal, path, NULL, replay, service->core, &damage, error));
 	if (r)
 		return r;
 	if (damage.lost_bytes)
