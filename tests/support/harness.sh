@@ -127,12 +127,12 @@ finish() {
 	done
 	stop_started
 	# A sanitizer's report of any of our programs is a failure of the test that provoked it.
-	if grep -lE 'ERROR: (Address|Leak)Sanitizer|runtime error:' "$place"/*.log "$MAESTRO_HOME"/state/coordinator/log \
-		"$MAESTRO_HOME"/state/workers/*/log 2>/dev/null | sed 's/^/# sanitizer report in /' | grep .; then
+	for log in "$place"/*.log "$MAESTRO_HOME"/state/coordinator/log "$MAESTRO_HOME"/state/workers/*/log; do
+		[ -f "$log" ] && grep -qE 'ERROR: (Address|Leak)Sanitizer|runtime error:' "$log" || continue
 		failed=$((failed + 1))
-		grep -hE -A25 'ERROR: (Address|Leak)Sanitizer|runtime error:' "$place"/*.log "$MAESTRO_HOME"/state/*/log \
-			"$MAESTRO_HOME"/state/workers/*/log 2>/dev/null | head -n 60 | sed 's/^/# /'
-	fi
+		printf 'not ok no sanitizer report in %s\n' "${log#"$place"/}"
+		grep -hE -A25 'ERROR: (Address|Leak)Sanitizer|runtime error:' "$log" | head -n 40 | sed 's/^/# /'
+	done
 	cd / && { [ -n "${KEEP:-}" ] && echo "# kept $place" || rm -rf "$place"; }
 	echo "$passed passed, $failed failed, 0 skipped"
 	[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
