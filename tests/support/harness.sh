@@ -5,6 +5,7 @@
 # for a fact with a deadline that only a failure reaches.
 set -u -o pipefail
 : "${MAESTRO_STAGE:?run by ./deploy/check or 'meson test'}"
+export LSAN_OPTIONS=${LSAN_OPTIONS:-suppressions=${MAESTRO_TESTS:?}/support/lsan.supp:print_suppressions=0}
 export PATH=$MAESTRO_STAGE/bin:/usr/sbin:$PATH
 unset MAESTRO_COORDINATOR MAESTRO_SOCKET MAESTRO_TOKEN MAESTRO_TASK NO_COLOR XDG_RUNTIME_DIR
 place=$(mktemp -d /tmp/mt.XXXXXX)
