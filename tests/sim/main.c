@@ -145,7 +145,8 @@ static void freeze(struct world *world, uint64_t *until_ms, const char *who)
 {
 	uint64_t span_ms = chance(world, 4) ? 1 + chance(world, 20000) : 60000 + chance(world, 90000);
 
-	*until_ms = world->now_ms + span_ms;
+	if (*until_ms < world->now_ms + span_ms) /* what is put off already must stay in its order */
+		*until_ms = world->now_ms + span_ms;
 	tell(world, "%s freezes for %" PRIu64 " ms", who, span_ms);
 }
 
