@@ -38,13 +38,12 @@ echo "submit to program started, median of $rounds: maestro $a ms, git worktree 
 for _ in $(seq 10); do ids+=("$(maestro run -p demo -a shell idle)"); done
 maestro wait --state running "${ids[@]}" > /dev/null
 memory() { awk '/^Rss:/ { r = $2 } /^Private_(Clean|Dirty):/ { p += $2 } END { printf "%d kB resident, %d kB private", r, p }' "/proc/$1/smaps_rollup"; }
-holders=$(for f in "$MAESTRO_HOME"/state/workers/w1/sessions/*/holder; do [ -f "$f" ] && fuser "$(dirname "$f")/socket" 2>/dev/null; done)
-holders=$(pgrep -f "maestro-session" | while read -r p; do grep -qaF "$place" "/proc/$p/environ" && echo "$p"; done)
+holders=$(pgrep -f "maestro-session" | while read -r p; do grep -qaF "$place" "/proc/$p/environ" 2>/dev/null && echo "$p"; done)
 echo "coordinator: $(memory "$coordinator")"
 echo "worker with ten sessions: $(memory "$worker")"
 for h in $holders; do echo "holder at rest: $(memory "$h")"; done | sort | uniq -c | sort -rn | head -n 3
 use() { for p in "$coordinator" "$worker" $holders; do
-	awk -v t="$1" '/ctxt_switches/ { s += $2 } END { print s }' "/proc/$p/task/"*/status
+	awk '/ctxt_switches/ { s += $2 } END { print s }' "/proc/$p/task/"*/status
 	sed 's/.*) //' "/proc/$p/stat" | awk '{ print "cpu", $12 + $13 }'; done |
 	awk '$1 == "cpu" { c += $2; next } { s += $1 } END { print c, s }'; }
 sleep 5
