@@ -428,18 +428,8 @@ static const struct client_listener_ops listener_ops = { .connected = on_connect
 
 static int watch_signals(struct attach *attach)
 {
-	static const int signals[] = { SIGWINCH, SIGINT, SIGTERM, SIGHUP, SIGQUIT };
-	sigset_t mask;
-	int r = 0;
+	int r = terminal_watch(attach->cli->event, on_signal, on_input, attach);
 
-	sigemptyset(&mask);
-	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
-		sigaddset(&mask, signals[i]);
-	pthread_sigmask(SIG_BLOCK, &mask, NULL);
-	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(signals); i++)
-		r = sd_event_add_signal(attach->cli->event, NULL, signals[i], on_signal, attach);
-	if (r >= 0)
-		r = sd_event_add_io(attach->cli->event, NULL, STDIN_FILENO, EPOLLIN, on_input, attach);
 	if (r >= 0)
 		r = sd_event_add_time_relative(attach->cli->event, &attach->timer, CLOCK_BOOTTIME, UINT32_MAX, 10000, on_timer, attach);
 	return r < 0 ? r : sd_event_source_set_enabled(attach->timer, SD_EVENT_OFF) < 0 ? -EIO : 0;

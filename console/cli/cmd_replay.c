@@ -277,18 +277,8 @@ static int on_signal(sd_event_source *source, const struct signalfd_siginfo *inf
 
 static int watch(struct replay *replay)
 {
-	static const int signals[] = { SIGWINCH, SIGINT, SIGTERM, SIGHUP, SIGQUIT };
-	sigset_t mask;
-	int r = 0;
+	int r = terminal_watch(replay->cli->event, on_signal, on_input, replay);
 
-	sigemptyset(&mask);
-	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
-		sigaddset(&mask, signals[i]);
-	pthread_sigmask(SIG_BLOCK, &mask, NULL);
-	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(signals); i++)
-		r = sd_event_add_signal(replay->cli->event, NULL, signals[i], on_signal, replay);
-	if (r >= 0)
-		r = sd_event_add_io(replay->cli->event, NULL, STDIN_FILENO, EPOLLIN, on_input, replay);
 	if (r >= 0)
 		r = sd_event_add_time_relative(replay->cli->event, &replay->timer, CLOCK_BOOTTIME, 0, 1000, on_time, replay);
 	return r < 0 ? r : 0;

@@ -65,3 +65,20 @@ void terminal_size(unsigned int *ret_cols, unsigned int *ret_rows)
 		*ret_rows = size.ws_row;
 	}
 }
+
+int terminal_watch(sd_event *event, sd_event_signal_handler_t on_signal, sd_event_io_handler_t on_input, void *userdata)
+{
+	static const int signals[] = { SIGWINCH, SIGINT, SIGTERM, SIGHUP, SIGQUIT };
+	sigset_t mask;
+	int r = 0;
+
+	sigemptyset(&mask);
+	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
+		sigaddset(&mask, signals[i]);
+	pthread_sigmask(SIG_BLOCK, &mask, NULL);
+	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(signals); i++)
+		r = sd_event_add_signal(event, NULL, signals[i], on_signal, userdata);
+	if (r >= 0)
+		r = sd_event_add_io(event, NULL, STDIN_FILENO, EPOLLIN, on_input, userdata);
+	return r < 0 ? r : 0;
+}

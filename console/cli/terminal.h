@@ -2,6 +2,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <systemd/sd-event.h>
 #include "proto/base/error.h"
 
 /* Raw mode and the alternate screen. What was there is remembered in this process. */
@@ -10,3 +11,6 @@ int terminal_take(struct error *error);
 void terminal_give_back(void);
 /* 80 x 24 if the terminal does not say. */
 void terminal_size(unsigned int *ret_cols, unsigned int *ret_rows);
+/* Blocks the signals that a full-screen command lives by (a new size, and every polite way to end it) and brings them,
+ * and keys, to the loop. The sources are the loop's. -errno. */
+int terminal_watch(sd_event *event, sd_event_signal_handler_t on_signal, sd_event_io_handler_t on_input, void *userdata);
