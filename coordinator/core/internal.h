@@ -241,6 +241,9 @@ void handle_project_probed(struct core *core, const struct core_event *event, st
 void handle_project_remove(struct core *core, const struct core_event *event, struct core_effects *fx);
 void handle_worker_act(struct core *core, const struct core_event *event, struct core_effects *fx);
 void handle_queue(struct core *core, const struct core_event *event, struct core_effects *fx);
+/* remove.c */
+void removal_begin(struct core *core, struct core_effects *fx, struct task *task, const struct core_client *client,
+	bool force);
 /* Goes on with removals whose task is over. */
 void removal_continue(struct core *core, struct core_effects *fx, struct task *task);
 void release_attempt(struct core_effects *fx, const struct attempt *attempt, bool force);
