@@ -73,6 +73,7 @@ void screen_deinit(struct screen *screen)
 	free(screen->slab);
 	screen_styles_deinit(&screen->styles);
 	screen_clusters_deinit(&screen->clusters);
+	screen_links_deinit(&screen->links);
 	*screen = SCREEN_NULL;
 }
 
@@ -87,6 +88,8 @@ static void copy_state(struct screen *to, const struct screen *from)
 	to->mouse_mode = from->mouse_mode;
 	to->mouse_encoding = from->mouse_encoding;
 	to->kitty_flags = from->kitty_flags;
+	to->modify_other_keys = from->modify_other_keys;
+	memcpy(to->palette, from->palette, sizeof(to->palette));
 	to->title_len = from->title_len;
 	memcpy(to->title, from->title, sizeof(to->title));
 }
@@ -127,6 +130,8 @@ int screen_copy(struct screen *to, const struct screen *from)
 	r = screen_styles_copy(&to->styles, &from->styles);
 	if (r == 0)
 		r = screen_clusters_copy(&to->clusters, &from->clusters);
+	if (r == 0)
+		r = screen_links_copy(&to->links, &from->links);
 	if (r < 0)
 		return r;
 	for (unsigned int i = 0; i < from->rows; i++)
@@ -289,6 +294,16 @@ int screen_text(const struct screen *screen, struct buf *out)
 	return 0;
 }
 
+/* Indices of links mean nothing outside their screen. */
+static bool styles_equal(const struct screen *a, const struct screen_style *x, const struct screen *b,
+	const struct screen_style *y)
+{
+	struct screen_style other = *y;
+
+	other.link = x->link;
+	return screen_style_equal(x, &other) && screen_link_equal(a, x->link, b, y->link);
+}
+
 static bool cell_equal(const struct screen *a, const struct screen_cell *x, const struct screen *b,
 	const struct screen_cell *y)
 {
@@ -298,7 +313,7 @@ static bool cell_equal(const struct screen *a, const struct screen_cell *x, cons
 
 	return x->width == y->width && len == screen_cell_text(b, y, y_buffer, &y_text) &&
 		!memcmp(x_text, y_text, len) &&
-		(x->width == 0 || screen_style_equal(screen_style(a, x->style), screen_style(b, y->style)));
+		(x->width == 0 || styles_equal(a, screen_style(a, x->style), b, screen_style(b, y->style)));
 }
 
 static bool state_equal(const struct screen *a, const struct screen *b)
@@ -307,6 +322,7 @@ static bool state_equal(const struct screen *a, const struct screen *b)
 		a->cursor_col == b->cursor_col && a->cursor_visible == b->cursor_visible &&
 		a->cursor_shape == b->cursor_shape && a->modes == b->modes && a->mouse_mode == b->mouse_mode &&
 		a->mouse_encoding == b->mouse_encoding && a->kitty_flags == b->kitty_flags &&
+		a->modify_other_keys == b->modify_other_keys && screen_palette_equal(a, b) &&
 		a->title_len == b->title_len && !memcmp(a->title, b->title, a->title_len);
 }
 

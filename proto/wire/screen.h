@@ -11,6 +11,9 @@
  *
  * Packed form (protobuf message ScreenUpdate), all numbers LEB128 varints:
  *   styles: { index, attributes, underline, foreground, background, underline colour }...
+ *   style_links: { index of a style, index of a link }..., both defined in this update; without one a style has none
+ *   links:  { index, bytes, address }...
+ *   palette: { index, colour }..., colour 0: the terminal's own again
  *   cells:  { rows skipped since the last one, bytes of runs * 2 + wrapped, runs }...
  *   run:    { columns skipped since the last run, style, count * 4 + kind, text }
  *     kind 0: `count` code points in UTF-8, one column each
@@ -40,6 +43,9 @@ enum {
 #define SCREEN_CLUSTERS_MAX 65535U
 #define SCREEN_CLUSTER_BYTES_MAX 64U    /* UTF-8 of one cell; longer clusters are cut between code points */
 #define SCREEN_TITLE_BYTES_MAX 255U
+#define SCREEN_LINKS_MAX 255U           /* indices 1 to 255 */
+#define SCREEN_LINK_BYTES_MAX 1000U     /* longer addresses are dropped */
+#define SCREEN_MODIFY_OTHER_KEYS_MAX 2U
 #define SCREEN_UPDATE_BYTES_MAX (1U << 20) /* longer updates are refused; see screen_encode for what a sender does */
 
 /* Colours: 0 is the default, then a palette index, or 24 bits. */
@@ -72,8 +78,9 @@ enum screen_underline {
 
 struct screen_style {
 	uint32_t foreground, background, underline_colour; /* SCREEN_COLOUR_… */
-	uint16_t attributes;                               /* enum screen_attribute */
-	uint16_t underline;                                /* enum screen_underline */
+	uint8_t attributes;                                /* enum screen_attribute */
+	uint8_t underline;                                 /* enum screen_underline */
+	uint16_t link;                                     /* where it leads (OSC 8), see screen_link_text; 0: nowhere */
 };
 
 /* `glyph` is a code point, or with this bit set an index into the table of clusters. A blank is a space. */
@@ -142,6 +149,14 @@ enum screen_mouse_encoding {
 
 #define SCREEN_KITTY_FLAGS_ALL 0x1fU
 
+/* Colours that a program may set for itself (OSC 4, 10, 11, 12): 256 of the palette, then the three that have names. */
+enum screen_palette {
+	SCREEN_PALETTE_FOREGROUND = 256,
+	SCREEN_PALETTE_BACKGROUND,
+	SCREEN_PALETTE_CURSOR,
+	SCREEN_PALETTE_COUNT,
+};
+
 /* Styles by index, found again by content. Private but for screen_style(). */
 struct screen_styles {
 	struct screen_style *items;
@@ -168,6 +183,16 @@ struct screen_clusters {
 	uint32_t hash_size;
 };
 
+struct screen_link {
+	uint32_t refs;
+	uint16_t len;
+	char text[]; /* an address that screen_link_allowed takes, not NUL-terminated */
+};
+
+struct screen_links {
+	struct screen_link **items; /* SCREEN_LINKS_MAX + 1 of them, or NULL; NULL inside: free; shared, counted */
+};
+
 #define SCREEN_GENERATION_MASK ((1ULL << 40) - 1)
 
 struct screen {
@@ -178,6 +203,8 @@ struct screen {
 	struct screen_cell *slab; /* the memory behind them */
 	struct screen_styles styles;
 	struct screen_clusters clusters;
+	struct screen_links links;
+	uint32_t palette[SCREEN_PALETTE_COUNT]; /* SCREEN_COLOUR_RGB of those that the program changed, else 0 */
 	unsigned int cursor_row, cursor_col; /* inside the screen */
 	bool cursor_visible;
 	enum screen_cursor_shape cursor_shape;
@@ -185,6 +212,7 @@ struct screen {
 	enum screen_mouse_mode mouse_mode;
 	enum screen_mouse_encoding mouse_encoding;
 	uint32_t kitty_flags;
+	uint32_t modify_other_keys; /* XTMODKEYS 4: 0 off, 1 where a key would be lost, 2 every key */
 	uint16_t title_len;
 	char title[SCREEN_TITLE_BYTES_MAX + 1]; /* clean UTF-8 (no controls), NUL-terminated */
 };
@@ -213,6 +241,14 @@ int screen_row_text(const struct screen *screen, unsigned int row, struct buf *o
 int screen_text(const struct screen *screen, struct buf *out);
 /* Whether both show the same: size, cells by content, cursor, modes, title. For tests and checks. */
 bool screen_equal(const struct screen *a, const struct screen *b);
+
+/* The address behind a style's `link`: printable ASCII, http, https or mailto, not NUL-terminated. 0: there is none. */
+size_t screen_link_text(const struct screen *screen, uint16_t link, const char **ret_text);
+/* Whether an address may be kept, sent and shown: see above. Nothing in it can end an escape sequence. */
+bool screen_link_allowed(const char *text, size_t len);
+/* A colour of a style as it must be drawn: what the program made of it, if it changed that colour. `standard` says
+ * whose default colour 0 is: SCREEN_PALETTE_FOREGROUND or SCREEN_PALETTE_BACKGROUND. */
+uint32_t screen_colour(const struct screen *screen, uint32_t colour, enum screen_palette standard);
 
 /* What may stand in a cell: no controls, no surrogates, nothing that changes the direction of text, no separators. */
 bool screen_code_allowed(uint32_t code);
@@ -251,10 +287,14 @@ uint32_t screen_style_intern(struct screen *screen, const struct screen_style *s
 /* The glyph of a cluster of 1 to SCREEN_CLUSTER_BYTES_MAX bytes. 0 if the table is full or memory is short. */
 uint32_t screen_cluster_intern(struct screen *screen, const char *text, size_t len);
 
+/* The index of an address, entered if it is new. 0: not allowed, the table is full, or memory is short. */
+uint16_t screen_link_intern(struct screen *screen, const char *text, size_t len);
+
 /* Collecting what no cell shows any more: begin, mark every cell that counts beyond the screen's own (the hidden
  * screen, scrollback), then sweep. */
 struct screen_marks {
 	uint8_t *styles, *clusters; /* a byte each */
+	uint8_t links[SCREEN_LINKS_MAX + 1]; /* beyond those of the marked styles */
 	uint32_t style_count, cluster_count;
 };
 int screen_collect_begin(const struct screen *screen, struct screen_marks *ret_marks);
@@ -271,5 +311,13 @@ void screen_styles_deinit(struct screen_styles *styles);
 int screen_clusters_copy(struct screen_clusters *to, const struct screen_clusters *from);
 void screen_clusters_deinit(struct screen_clusters *clusters);
 bool screen_style_equal(const struct screen_style *a, const struct screen_style *b);
+int screen_links_copy(struct screen_links *to, const struct screen_links *from);
+void screen_links_deinit(struct screen_links *links);
+/* Sets a link at an index that the sender chose, 1 to SCREEN_LINKS_MAX. -ENOMEM. */
+int screen_link_define(struct screen *screen, uint16_t link, const char *text, size_t len);
+bool screen_link_equal(const struct screen *a, uint16_t a_link, const struct screen *b, uint16_t b_link);
+/* Frees the links that are not marked. */
+void screen_links_sweep(struct screen_links *links, const uint8_t *marks);
+bool screen_palette_equal(const struct screen *a, const struct screen *b);
 /* What may follow the first code point of a cluster. */
 bool screen_code_joins(uint32_t code);

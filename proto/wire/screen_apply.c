@@ -29,6 +29,7 @@ struct apply {
 	unsigned int cols, rows; /* after the update */
 	uint32_t style_end; /* one more than the highest index defined */
 	uint8_t defined[SCREEN_STYLES_MAX / 8 + 1];
+	uint8_t links[SCREEN_LINKS_MAX + 1]; /* defined by this update */
 	struct screen_row *row; /* being written */
 	struct screen_row *new_row; /* of a keyframe of another size */
 	struct screen_cell *new_slab;
@@ -81,7 +82,7 @@ static int get_style(struct reader *reader, uint32_t *ret_index, struct screen_s
 	if (number[0] == 0 || !colour_valid(number[3]) || !colour_valid(number[4]) || !colour_valid(number[5]))
 		return SCREEN_E_INVALID;
 	*ret_index = number[0];
-	*ret_style = (struct screen_style){ .attributes = (uint16_t)number[1], .underline = (uint16_t)number[2],
+	*ret_style = (struct screen_style){ .attributes = (uint8_t)number[1], .underline = (uint8_t)number[2],
 		.foreground = number[3], .background = number[4], .underline_colour = number[5] };
 	return 0;
 }
@@ -105,6 +106,63 @@ static int walk_styles(struct apply *apply)
 		apply->defined[index / 8] |= (uint8_t)(1U << index % 8);
 		if (index >= apply->style_end)
 			apply->style_end = index + 1;
+	}
+	return 0;
+}
+
+static int walk_links(struct apply *apply)
+{
+	struct reader reader = reader_of(&apply->message->links);
+	uint32_t link, len;
+	int r = 0;
+
+	while (apply->message->has_links && reader.at < reader.end) {
+		r = get_varint(&reader, SCREEN_LINKS_MAX, &link);
+		if (r == 0)
+			r = get_varint(&reader, SCREEN_LINK_BYTES_MAX, &len);
+		if (r || link == 0 || len > (size_t)(reader.end - reader.at) ||
+			!screen_link_allowed((const char *)reader.at, len))
+			return SCREEN_E_INVALID;
+		/* One for which there is no memory is left out. */
+		apply->links[link] = !apply->write ||
+			screen_link_define(apply->screen, (uint16_t)link, (const char *)reader.at, len) == 0;
+		reader.at += len;
+	}
+	return 0;
+}
+
+static int walk_style_links(struct apply *apply)
+{
+	struct reader reader = reader_of(&apply->message->style_links);
+	uint32_t style, link;
+	int r = 0;
+
+	while (apply->message->has_style_links && reader.at < reader.end) {
+		r = get_varint(&reader, SCREEN_STYLES_MAX - 1, &style);
+		if (r == 0)
+			r = get_varint(&reader, SCREEN_LINKS_MAX, &link);
+		if (r || !(apply->defined[style / 8] & 1U << style % 8) || (!apply->write && !apply->links[link]))
+			return SCREEN_E_INVALID;
+		if (apply->write && apply->links[link])
+			apply->screen->styles.items[style].link = (uint16_t)link;
+	}
+	return 0;
+}
+
+static int walk_palette(struct apply *apply)
+{
+	struct reader reader = reader_of(&apply->message->palette);
+	uint32_t index, colour;
+	int r = 0;
+
+	while (apply->message->has_palette && reader.at < reader.end) {
+		r = get_varint(&reader, SCREEN_PALETTE_COUNT - 1, &index);
+		if (r == 0)
+			r = get_varint(&reader, UINT32_MAX, &colour);
+		if (r || (colour && SCREEN_COLOUR_KIND(colour) != 2))
+			return SCREEN_E_INVALID;
+		if (apply->write)
+			apply->screen->palette[index] = colour;
 	}
 	return 0;
 }
@@ -341,7 +399,8 @@ static bool state_valid(const struct apply *apply)
 	return row < apply->rows && col < apply->cols && message->cursor_shape < SCREEN_CURSOR_SHAPE_COUNT &&
 		(message->modes & ~(uint32_t)SCREEN_MODES_ALL) == 0 && message->mouse_mode < SCREEN_MOUSE_MODE_COUNT &&
 		message->mouse_encoding < SCREEN_MOUSE_ENCODING_COUNT &&
-		(message->kitty_flags & ~SCREEN_KITTY_FLAGS_ALL) == 0 && title_valid(message) && scroll_valid(apply);
+		(message->kitty_flags & ~SCREEN_KITTY_FLAGS_ALL) == 0 &&
+		message->modify_other_keys <= SCREEN_MODIFY_OTHER_KEYS_MAX && title_valid(message) && scroll_valid(apply);
 }
 
 static int check_base(struct apply *apply)
@@ -406,13 +465,15 @@ static void start_keyframe(struct apply *apply)
 			screen_row_clear(screen, &screen->row[i]);
 	}
 	screen_clusters_deinit(&screen->clusters);
+	screen_links_deinit(&screen->links);
 	if (screen->styles.count)
 		memset(screen->styles.known, 0, screen->styles.count);
 	screen->styles.live = 0;
 	screen->cursor_row = screen->cursor_col = 0;
 	screen->cursor_visible = false;
 	screen->cursor_shape = SCREEN_CURSOR_DEFAULT;
-	screen->modes = screen->kitty_flags = 0;
+	screen->modes = screen->kitty_flags = screen->modify_other_keys = 0;
+	memset(screen->palette, 0, sizeof(screen->palette));
 	screen->mouse_mode = SCREEN_MOUSE_NONE;
 	screen->mouse_encoding = SCREEN_MOUSE_ENCODING_X10;
 	screen->title_len = 0;
@@ -438,12 +499,28 @@ static void write_state(struct screen *screen, const Maestro__ScreenUpdate *mess
 		screen->mouse_encoding = (enum screen_mouse_encoding)message->mouse_encoding;
 	if (message->has_kitty_flags)
 		screen->kitty_flags = message->kitty_flags;
+	if (message->has_modify_other_keys)
+		screen->modify_other_keys = message->modify_other_keys;
 	if (!message->has_title)
 		return;
 	screen->title_len = (uint16_t)message->title.len;
 	if (message->title.len)
 		memcpy(screen->title, message->title.data, message->title.len);
 	screen->title[message->title.len] = 0;
+}
+
+static int walk_all(struct apply *apply)
+{
+	int r;
+
+	r = walk_styles(apply);
+	if (r == 0)
+		r = walk_links(apply);
+	if (r == 0)
+		r = walk_style_links(apply);
+	if (r == 0)
+		r = walk_palette(apply);
+	return r ? r : walk_cells(apply);
 }
 
 static int apply_message(struct screen *screen, const Maestro__ScreenUpdate *message)
@@ -455,9 +532,7 @@ static int apply_message(struct screen *screen, const Maestro__ScreenUpdate *mes
 	if (r == 0 && !state_valid(&apply))
 		r = SCREEN_E_INVALID;
 	if (r == 0)
-		r = walk_styles(&apply);
-	if (r == 0)
-		r = walk_cells(&apply);
+		r = walk_all(&apply);
 	if (r == 0)
 		r = reserve(&apply);
 	if (r)
@@ -468,9 +543,7 @@ static int apply_message(struct screen *screen, const Maestro__ScreenUpdate *mes
 		screen_scroll(screen, message->scroll_top, message->scroll_bottom, message->scroll_delta);
 	screen_style_define(screen, 0, &(struct screen_style){ 0 });
 	apply.write = true;
-	r = walk_styles(&apply);
-	if (r == 0)
-		r = walk_cells(&apply);
+	r = walk_all(&apply);
 	require(r == 0);
 	write_state(screen, message);
 	return 0;

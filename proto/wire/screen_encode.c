@@ -27,8 +27,9 @@ struct encoder {
 	const struct screen *to;
 	struct screen_row blank; /* no cells: only `used` 0 is looked at */
 	struct scroll scroll;
+	uint8_t links_put[SCREEN_LINKS_MAX + 1]; /* links of `to` that this update defines */
 	uint8_t *known;   /* styles of `to` that the receiver has; SCREEN_STYLES_MAX flags */
-	struct buf styles, cells;
+	struct buf styles, style_links, links, palette, cells;
 	struct buf row; /* runs of the row at hand */
 };
 
@@ -36,6 +37,9 @@ static void encoder_deinit(struct encoder *encoder)
 {
 	free(encoder->known);
 	buf_deinit(&encoder->styles);
+	buf_deinit(&encoder->style_links);
+	buf_deinit(&encoder->links);
+	buf_deinit(&encoder->palette);
 	buf_deinit(&encoder->cells);
 	buf_deinit(&encoder->row);
 }
@@ -62,7 +66,9 @@ static const struct screen_cell *row_cell(const struct screen_row *row, unsigned
 
 static bool style_changed(const struct encoder *encoder, uint16_t index)
 {
-	return !screen_style_equal(screen_style(encoder->from, index), screen_style(encoder->to, index));
+	const struct screen_style *was = screen_style(encoder->from, index), *is = screen_style(encoder->to, index);
+
+	return !screen_style_equal(was, is) || (is->link && !screen_link_equal(encoder->from, was->link, encoder->to, is->link));
 }
 
 static bool clusters_equal(const struct encoder *encoder, const struct screen_cell *a, const struct screen_cell *b)
@@ -120,6 +126,41 @@ static int find_known_styles(struct encoder *encoder)
 	return 0;
 }
 
+/* A link is said anew in each update that defines a style with it: what the receiver has is not worth keeping count of. */
+static int put_link(struct encoder *encoder, uint16_t style, uint16_t link)
+{
+	const char *text;
+	size_t len = screen_link_text(encoder->to, link, &text);
+	int r;
+
+	if (!len)
+		return 0;
+	r = put_varint(&encoder->style_links, style);
+	if (r == 0)
+		r = put_varint(&encoder->style_links, link);
+	if (r || encoder->links_put[link])
+		return r;
+	encoder->links_put[link] = 1;
+	r = put_varint(&encoder->links, link);
+	if (r == 0)
+		r = put_varint(&encoder->links, (uint32_t)len);
+	return r ? r : buf_append(&encoder->links, text, len);
+}
+
+static int put_palette(struct encoder *encoder)
+{
+	int r = 0;
+
+	for (uint32_t i = 0; i < SCREEN_PALETTE_COUNT && r == 0; i++) {
+		if (encoder->to->palette[i] == (encoder->from ? encoder->from->palette[i] : 0))
+			continue;
+		r = put_varint(&encoder->palette, i);
+		if (r == 0)
+			r = put_varint(&encoder->palette, encoder->to->palette[i]);
+	}
+	return r;
+}
+
 static int put_style(struct encoder *encoder, uint16_t index)
 {
 	const struct screen_style *style = screen_style(encoder->to, index);
@@ -132,7 +173,7 @@ static int put_style(struct encoder *encoder, uint16_t index)
 	encoder->known[index] = 1;
 	for (size_t i = 0; i < ARRAY_SIZE(numbers) && r == 0; i++)
 		r = put_varint(&encoder->styles, numbers[i]);
-	return r;
+	return r ? r : put_link(encoder, index, style->link);
 }
 
 /* --- scroll --- */
@@ -413,12 +454,20 @@ static int put_state(Maestro__ScreenUpdate *message, const struct screen *from, 
 	changed += PUT_FIELD(message, mouse_mode, was->mouse_mode, to->mouse_mode);
 	changed += PUT_FIELD(message, mouse_encoding, was->mouse_encoding, to->mouse_encoding);
 	changed += PUT_FIELD(message, kitty_flags, was->kitty_flags, to->kitty_flags);
+	changed += PUT_FIELD(message, modify_other_keys, was->modify_other_keys, to->modify_other_keys);
 	if (was->title_len != to->title_len || memcmp(was->title, to->title, to->title_len)) {
 		message->has_title = 1;
 		message->title = (ProtobufCBinaryData){ to->title_len, (uint8_t *)to->title };
 		changed++;
 	}
 	return changed;
+}
+
+static bool put_bytes(const struct buf *bytes, ProtobufCBinaryData *field)
+{
+	if (bytes->len)
+		*field = (ProtobufCBinaryData){ bytes->len, bytes->data };
+	return bytes->len != 0;
 }
 
 static int put_packed(Maestro__ScreenUpdate *message, struct encoder *encoder)
@@ -429,15 +478,12 @@ static int put_packed(Maestro__ScreenUpdate *message, struct encoder *encoder)
 		message->scroll_bottom = encoder->scroll.bottom;
 		message->scroll_delta = encoder->scroll.delta;
 	}
-	if (encoder->styles.len) {
-		message->has_styles = 1;
-		message->styles = (ProtobufCBinaryData){ encoder->styles.len, encoder->styles.data };
-	}
-	if (encoder->cells.len) {
-		message->has_cells = 1;
-		message->cells = (ProtobufCBinaryData){ encoder->cells.len, encoder->cells.data };
-	}
-	return message->has_scroll_delta + message->has_cells;
+	message->has_styles = put_bytes(&encoder->styles, &message->styles);
+	message->has_style_links = put_bytes(&encoder->style_links, &message->style_links);
+	message->has_links = put_bytes(&encoder->links, &message->links);
+	message->has_palette = put_bytes(&encoder->palette, &message->palette);
+	message->has_cells = put_bytes(&encoder->cells, &message->cells);
+	return message->has_scroll_delta + message->has_cells + message->has_palette;
 }
 
 static int append_message(const Maestro__ScreenUpdate *message, struct buf *out)
@@ -470,6 +516,8 @@ int screen_encode(const struct screen *from, const struct screen *to, struct buf
 		r = find_scroll(&encoder);
 	if (r == 0)
 		r = put_rows(&encoder);
+	if (r == 0)
+		r = put_palette(&encoder);
 	if (r < 0)
 		return r;
 	message.has_frame = 1;

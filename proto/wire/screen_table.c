@@ -10,7 +10,7 @@ bool screen_style_equal(const struct screen_style *a, const struct screen_style 
 {
 	return a->foreground == b->foreground && a->background == b->background &&
 		a->underline_colour == b->underline_colour && a->attributes == b->attributes &&
-		a->underline == b->underline;
+		a->underline == b->underline && a->link == b->link;
 }
 
 static uint32_t style_hash(const struct screen_style *style)
@@ -19,7 +19,7 @@ static uint32_t style_hash(const struct screen_style *style)
 
 	h = h * 0x9e3779b97f4a7c15ULL + style->background;
 	h = (h ^ (h >> 29)) * 0x9e3779b97f4a7c15ULL + style->underline_colour;
-	h = (h ^ (h >> 29)) * 0x9e3779b97f4a7c15ULL + ((uint32_t)style->attributes << 8 | style->underline);
+	h = (h ^ (h >> 29)) * 0x9e3779b97f4a7c15ULL + ((uint32_t)style->link << 16 | (uint32_t)style->attributes << 8 | style->underline);
 	h = (h ^ (h >> 32)) * 0x9e3779b97f4a7c15ULL;
 	return (uint32_t)(h >> 32);
 }
@@ -367,8 +367,12 @@ void screen_collect_sweep(struct screen *screen, struct screen_marks *marks)
 	struct screen_clusters *clusters = &screen->clusters;
 
 	for (uint32_t i = 0; i < marks->style_count; i++) {
-		if (marks->styles[i] || !styles->known[i])
+		if (!styles->known[i])
 			continue;
+		if (marks->styles[i]) {
+			marks->links[styles->items[i].link] = 1;
+			continue;
+		}
 		styles->known[i] = 0;
 		styles->live--;
 	}
@@ -379,6 +383,7 @@ void screen_collect_sweep(struct screen *screen, struct screen_marks *marks)
 		clusters->items[i] = NULL;
 		clusters->live--;
 	}
+	screen_links_sweep(&screen->links, marks->links);
 	styles->next = clusters->next = 0;
 	styles_drop_hash(styles);
 	clusters_drop_hash(clusters);

@@ -89,6 +89,7 @@ void control_save(struct emulator *emulator)
 	saved->pending_wrap = emulator->pending_wrap;
 	saved->origin = emulator->modes & MODE_ORIGIN;
 	saved->pen = emulator->pen;
+	saved->pen.link = 0; /* a link is no part of it, and may be collected meanwhile */
 	saved->pen_flags = emulator->pen_flags;
 	memcpy(saved->charset, emulator->charset, sizeof(saved->charset));
 	saved->gl = emulator->gl;
@@ -99,13 +100,16 @@ void control_restore(struct emulator *emulator)
 {
 	static const struct saved_cursor nothing = { .charset = { 'B', 'B', 'B', 'B' } };
 	const struct saved_cursor *saved = &emulator->saved[emulator_alternate(emulator)];
+	uint16_t link;
 
 	if (!saved->set)
 		saved = &nothing;
 	edit_move_to(emulator, saved->row, saved->col);
 	emulator->pending_wrap = saved->pending_wrap && saved->col + 1 == emulator->screen.cols;
 	emulator->modes = (emulator->modes & ~(uint32_t)MODE_ORIGIN) | (saved->origin ? MODE_ORIGIN : 0);
+	link = emulator->pen.link;
 	emulator->pen = saved->pen;
+	emulator->pen.link = link;
 	emulator->pen_stale = true;
 	emulator->pen_flags = saved->pen_flags;
 	memcpy(emulator->charset, saved->charset, sizeof(saved->charset));
@@ -153,6 +157,7 @@ void control_reset(struct emulator *emulator)
 	screen->mouse_mode = SCREEN_MOUSE_NONE;
 	screen->mouse_encoding = SCREEN_MOUSE_ENCODING_X10;
 	memset(emulator->kitty, 0, sizeof(emulator->kitty));
+	screen->modify_other_keys = 0;
 	mode_kitty_sync(emulator);
 	memset(emulator->saved, 0, sizeof(emulator->saved));
 	emulator->saved_mode_count = 0;

@@ -392,6 +392,21 @@ static void kitty_pop(struct emulator *e)
 	mode_kitty_sync(e);
 }
 
+/* XTMODKEYS, of which only 4 (modifyOtherKeys) is kept: without a value, or without a resource, it is off. */
+static void modify_keys(struct emulator *e)
+{
+	if (e->parser.param_count == 0 || (param_value(e, 0) == 4 && e->parser.final == 'n'))
+		e->screen.modify_other_keys = 0;
+	else if (param_value(e, 0) == 4 && param_value(e, 1) <= SCREEN_MODIFY_OTHER_KEYS_MAX)
+		e->screen.modify_other_keys = param_value(e, 1);
+}
+
+static void query_keys(struct emulator *e)
+{
+	if (param_value(e, 0) == 4)
+		report_printf(e, "\033[>4;%um", e->screen.modify_other_keys);
+}
+
 typedef void handler(struct emulator *e);
 
 static handler *const plain[128] = {
@@ -433,6 +448,9 @@ static const struct {
 	{ '>', 0, 'c', report_attributes },
 	{ '=', 0, 'c', report_attributes },
 	{ '>', 0, 'q', report_version },
+	{ '>', 0, 'm', modify_keys },
+	{ '>', 0, 'n', modify_keys },
+	{ '?', 0, 'm', query_keys },
 	{ '=', 0, 'u', kitty_set },
 	{ '>', 0, 'u', kitty_push },
 	{ '<', 0, 'u', kitty_pop },

@@ -4,6 +4,7 @@
 
 #define COLLECT_MIN 1024U
 #define FULL_BACKOFF 65536U
+#define LINK_BACKOFF 64U
 
 /* Frees table entries that no cell of screen, hidden screen or scrollback shows. */
 static void collect(struct emulator *emulator)
@@ -17,6 +18,7 @@ static void collect(struct emulator *emulator)
 		screen_collect_mark(&marks, emulator->hidden_row[i].cells, emulator->hidden_row[i].used);
 	scrollback_mark(&emulator->scrollback, &marks);
 	marks.styles[emulator->pen_style] = 1;
+	marks.links[emulator->pen.link] = 1;
 	marks.styles[emulator->erase_style] = 1;
 	screen_collect_sweep(screen, &marks);
 }
@@ -34,6 +36,23 @@ static void collect_grown(struct emulator *emulator)
 	emulator->styles_limit = screen->styles.live * 2 > COLLECT_MIN ? screen->styles.live * 2 : COLLECT_MIN;
 	emulator->clusters_limit = screen->clusters.live * 2 > COLLECT_MIN ? screen->clusters.live * 2 : COLLECT_MIN;
 	emulator->full_backoff = FULL_BACKOFF;
+}
+
+uint16_t edit_intern_link(struct emulator *emulator, const char *text, size_t len)
+{
+	uint16_t link = screen_link_intern(&emulator->screen, text, len);
+
+	if (link || !screen_link_allowed(text, len))
+		return link;
+	/* Full, most often of links that are gone. Looking again at each further one would let a flood of them hold us. */
+	if (emulator->link_backoff) {
+		emulator->link_backoff--;
+		return 0;
+	}
+	collect(emulator);
+	link = screen_link_intern(&emulator->screen, text, len);
+	emulator->link_backoff = LINK_BACKOFF;
+	return link;
 }
 
 uint16_t edit_intern_style(struct emulator *emulator, const struct screen_style *style)

@@ -11,7 +11,6 @@
 #define STRING_BYTES_MAX 2048U
 #define TITLE_STACK_MAX 10U
 #define KITTY_STACK_MAX 8U
-#define PALETTE_SIZE 256U
 
 enum emulator_mode {
 	MODE_ORIGIN = 1 << 0,
@@ -90,10 +89,10 @@ struct emulator {
 	int32_t break_state;
 	uint32_t repeat_code; /* for REP */
 	uint32_t styles_limit, clusters_limit; /* collect when the tables have grown to this */
+	uint32_t link_backoff;                 /* links to refuse before a full table is collected again */
 	uint32_t full_backoff;                 /* styles to refuse before a full table is collected again */
 	struct title titles[TITLE_STACK_MAX];
 	unsigned int title_count;
-	uint32_t palette[PALETTE_SIZE], foreground, background, cursor_colour;
 	struct saved_mode saved_modes[SAVED_MODES_MAX];
 	unsigned int saved_mode_count;
 	struct buf reply;
@@ -180,6 +179,8 @@ void rect_copy(struct emulator *emulator);     /* DECCRA */
 /* Finds the indices of the pen again after it changed. */
 void edit_update_pen(struct emulator *emulator);
 uint16_t edit_intern_style(struct emulator *emulator, const struct screen_style *style);
+/* 0: an address that is not allowed, or no room. */
+uint16_t edit_intern_link(struct emulator *emulator, const char *text, size_t len);
 /* The glyph of a cluster, or 0. */
 uint32_t edit_intern_cluster(struct emulator *emulator, const char *text, size_t len);
 /* Blanks the other half of a pair that a change at `col` would cut. */

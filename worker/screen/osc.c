@@ -1,4 +1,4 @@
-/* Operating system commands: titles, colours, prompt marks. Everything else (clipboard, links, notifications, working
+/* Operating system commands: titles, colours, links, prompt marks. Everything else (clipboard, notifications, working
  * directory) is read and dropped. */
 #include <ctype.h>
 #include <stdio.h>
@@ -94,10 +94,17 @@ static uint32_t standard_colour(unsigned int index)
 
 void osc_reset_palette(struct emulator *emulator)
 {
-	for (unsigned int i = 0; i < PALETTE_SIZE; i++)
-		emulator->palette[i] = standard_colour(i);
-	emulator->foreground = emulator->cursor_colour = 0xe5e5e5;
-	emulator->background = 0x000000;
+	memset(emulator->screen.palette, 0, sizeof(emulator->screen.palette));
+}
+
+/* What the colour is: the program's, or what it would be on a terminal like xterm; the person's own is not told. */
+static uint32_t current_colour(const struct emulator *emulator, unsigned int index)
+{
+	if (emulator->screen.palette[index])
+		return emulator->screen.palette[index] & 0xffffffU;
+	if (index == SCREEN_PALETTE_BACKGROUND)
+		return 0x000000;
+	return index < 256 ? standard_colour(index) : 0xe5e5e5;
 }
 
 static bool parse_hex(const char *text, size_t digits, uint32_t *ret_value)
@@ -127,7 +134,7 @@ static bool parse_component(const char *text, size_t digits, uint32_t *ret_value
 }
 
 /* "rgb:r/g/b" with 1 to 4 digits each, or "#rgb" with the same number of digits each. */
-static bool parse_colour(const char *text, uint32_t *ret_rgb)
+static bool parse_colour(const char *text, uint32_t *ret_colour)
 {
 	size_t len = strlen(text), digits;
 	uint32_t part[3];
@@ -148,12 +155,14 @@ static bool parse_colour(const char *text, uint32_t *ret_rgb)
 	} else {
 		return false;
 	}
-	*ret_rgb = part[0] << 16 | part[1] << 8 | part[2];
+	*ret_colour = SCREEN_COLOUR_RGB(part[0] << 16 | part[1] << 8 | part[2]);
 	return true;
 }
 
-static void report_colour(struct emulator *emulator, const char *name, uint32_t rgb)
+static void report_colour(struct emulator *emulator, const char *name, unsigned int index)
 {
+	uint32_t rgb = current_colour(emulator, index);
+
 	report_printf(emulator, "\033]%s;rgb:%04x/%04x/%04x\033\\", name, (rgb >> 16) * 0x101, (rgb >> 8 & 0xff) * 0x101,
 		(rgb & 0xff) * 0x101);
 }
@@ -171,13 +180,13 @@ static void palette_command(struct emulator *emulator, char *text)
 		next = strchr(spec, ';');
 		if (next)
 			*next++ = 0;
-		if (str_parse_u64(text, 0, PALETTE_SIZE - 1, &index) < 0)
+		if (str_parse_u64(text, 0, 255, &index) < 0)
 			continue;
 		if (!strcmp(spec, "?")) {
 			snprintf(name, sizeof(name), "4;%u", (unsigned int)index);
-			report_colour(emulator, name, emulator->palette[index]);
+			report_colour(emulator, name, (unsigned int)index);
 		} else {
-			parse_colour(spec, &emulator->palette[index]);
+			parse_colour(spec, &emulator->screen.palette[index]);
 		}
 	}
 }
@@ -188,23 +197,21 @@ static void palette_reset_command(struct emulator *emulator, char *text)
 	uint64_t index;
 
 	if (!*text) {
-		for (unsigned int i = 0; i < PALETTE_SIZE; i++)
-			emulator->palette[i] = standard_colour(i);
+		memset(emulator->screen.palette, 0, 256 * sizeof(*emulator->screen.palette));
 		return;
 	}
 	for (; text && *text; text = next) {
 		next = strchr(text, ';');
 		if (next)
 			*next++ = 0;
-		if (str_parse_u64(text, 0, PALETTE_SIZE - 1, &index) == 0)
-			emulator->palette[index] = standard_colour((unsigned int)index);
+		if (str_parse_u64(text, 0, 255, &index) == 0)
+			emulator->screen.palette[index] = 0;
 	}
 }
 
 /* 10, 11, 12: each further colour in the text belongs to the next number. */
 static void dynamic_command(struct emulator *emulator, unsigned int number, char *text)
 {
-	uint32_t *const colours[] = { &emulator->foreground, &emulator->background, &emulator->cursor_colour };
 	char *next, name[16];
 
 	for (; text && number <= 12; text = next, number++) {
@@ -213,10 +220,25 @@ static void dynamic_command(struct emulator *emulator, unsigned int number, char
 			*next++ = 0;
 		snprintf(name, sizeof(name), "%u", number);
 		if (!strcmp(text, "?"))
-			report_colour(emulator, name, *colours[number - 10]);
+			report_colour(emulator, name, SCREEN_PALETTE_FOREGROUND + number - 10);
 		else
-			parse_colour(text, colours[number - 10]);
+			parse_colour(text, &emulator->screen.palette[SCREEN_PALETTE_FOREGROUND + number - 10]);
 	}
+}
+
+/* --- links --- */
+
+/* OSC 8 ; parameters ; address: what is printed from here on leads there. Parameters (an id that joins pieces) are not
+ * kept. An address that is not allowed ends the link before it all the same. */
+static void link_command(struct emulator *emulator, const char *text)
+{
+	const char *address = strchr(text, ';');
+
+	if (!address)
+		return;
+	address++;
+	emulator->pen.link = *address ? edit_intern_link(emulator, address, strlen(address)) : 0;
+	emulator->pen_stale = true;
 }
 
 /* --- prompt marks --- */
@@ -270,12 +292,10 @@ void osc_dispatch(struct emulator *emulator)
 		palette_reset_command(emulator, text);
 	else if (number >= 10 && number <= 12)
 		dynamic_command(emulator, number, text);
-	else if (number == 110)
-		emulator->foreground = 0xe5e5e5;
-	else if (number == 111)
-		emulator->background = 0x000000;
-	else if (number == 112)
-		emulator->cursor_colour = 0xe5e5e5;
+	else if (number >= 110 && number <= 112)
+		emulator->screen.palette[SCREEN_PALETTE_FOREGROUND + number - 110] = 0;
+	else if (number == 8)
+		link_command(emulator, text);
 	else if (number == 133)
 		prompt_mark(emulator, text);
 }

@@ -29,7 +29,7 @@ static bool apply_simple(struct screen_style *pen, uint32_t code)
 	for (size_t i = 0; i < ARRAY_SIZE(simple); i++) {
 		if (simple[i].code != code)
 			continue;
-		pen->attributes = (uint16_t)((pen->attributes | simple[i].set) & ~simple[i].clear);
+		pen->attributes = (uint8_t)((pen->attributes | simple[i].set) & ~simple[i].clear);
 		return true;
 	}
 	return false;
@@ -87,7 +87,7 @@ static unsigned int apply_underline(const struct parser *parser, unsigned int in
 
 	pen->underline = SCREEN_UNDERLINE_SINGLE;
 	if (subs && parser->param[index + 1] < SCREEN_UNDERLINE_COUNT)
-		pen->underline = (uint16_t)parser->param[index + 1];
+		pen->underline = (uint8_t)parser->param[index + 1];
 	return subs;
 }
 
@@ -110,7 +110,7 @@ static unsigned int apply_one(const struct parser *parser, unsigned int index, s
 
 	switch (code) {
 	case 0:
-		*pen = (struct screen_style){ 0 };
+		*pen = (struct screen_style){ .link = pen->link };
 		break;
 	case 4:
 		return apply_underline(parser, index, pen);
@@ -149,7 +149,7 @@ void sgr_apply(struct emulator *emulator)
 
 	emulator->pen_stale = true;
 	if (parser->param_count == 0)
-		emulator->pen = (struct screen_style){ 0 };
+		emulator->pen = (struct screen_style){ .link = emulator->pen.link };
 	for (unsigned int i = 0; i < parser->param_count; i++)
 		i += apply_one(parser, i, &emulator->pen);
 }
