@@ -475,9 +475,12 @@ int core_load(struct core *core, enum row_table table, void *row, struct error *
 
 static void handle_start(struct core *core, const struct core_event *event, struct core_effects *fx)
 {
+	struct request *request, *next_request;
 	struct task *task, *next;
 
-	core->began_ms = core->now_ms;
+	core->began_ms = core->requests_looked_ms = core->now_ms;
+	HASH_ITER (hh, core->requests, request, next_request)
+		request->since_ms = core->now_ms;
 	HASH_ITER (hh, core->tasks, task, next)
 		task_load_state(core, fx, task);
 	core->loading = false;

@@ -136,6 +136,7 @@ struct project {
 
 struct request {
 	struct request_row row;
+	uint64_t since_ms; /* boot time: since when this process has known it */
 	UT_hash_handle hh;
 };
 
@@ -156,7 +157,7 @@ struct core {
 	bool more; /* to be placed, in the next turn */
 	uint64_t next_task, next_seq, next_audit, epoch;
 	uint64_t began_ms;
-	int64_t requests_looked_ms; /* when old ones were last looked for, by the wall clock */
+	uint64_t requests_looked_ms; /* when old ones were last looked for */
 	bool paused, loading;
 	bool question; /* was a backup restored? */
 	bool trusted;  /* this database was said to be the truth, once */

@@ -220,10 +220,24 @@ static void take_report(struct core *core, struct report *r)
 	removal_continue(core, r->fx, r->task);
 }
 
-/* Of another run of an attempt that this worker has, from before a backup was restored. */
+/* What a worker may well say: of a task that was removed, or of another run of an attempt, from before a backup was
+ * restored. */
 static bool forgotten(const struct core *core, const struct task *task, const Maestro__AttemptReport *message)
 {
-	return core->trusted && task && message->attempt <= task->attempt_count;
+	if (!task)
+		return message->task < core->next_task;
+	return core->trusted && message->attempt <= task->attempt_count;
+}
+
+/* It changes nothing. Its worker may forget it, unless an admin has yet to say whether this is the right database:
+ * a report that nobody takes would be repeated and kept for ever. */
+static void refuse_report(struct core *core, struct worker *worker, const struct report *r)
+{
+	if (core->question || !forgotten(core, r->task, r->message))
+		record_event(core, r->fx, "worker.refused", r->task, worker->row.name,
+			"it reported an attempt that it was not given");
+	if (!core->question)
+		acknowledge(r->fx, worker->row.name, r->message->number);
 }
 
 void handle_report(struct core *core, struct worker *worker, const Maestro__Envelope *envelope, struct core_effects *fx)
@@ -233,12 +247,7 @@ void handle_report(struct core *core, struct worker *worker, const Maestro__Enve
 
 	r.attempt = own_attempt(worker, r.task, message->attempt, &message->run_id);
 	if (!r.attempt) {
-		/* Of a task that was removed: it may be forgotten. Of anything else this worker may not speak. */
-		if (!core->question && ((!r.task && message->task < core->next_task) || forgotten(core, r.task, message)))
-			acknowledge(fx, worker->row.name, message->number);
-		else
-			record_event(core, fx, "worker.refused", r.task, worker->row.name,
-				"it reported an attempt that it was not given");
+		refuse_report(core, worker, &r);
 		return;
 	}
 	if (message->number > r.attempt->row.last_report) {

@@ -218,19 +218,20 @@ static bool repeated(struct core *core, struct submission *s)
 }
 
 #define REQUEST_KEPT_MS (7 * 24 * 3600 * 1000ll) /* nobody repeats a submit after so long */
-#define REQUEST_LOOK_MS (3600 * 1000ll)
+#define REQUEST_LOOK_MS (3600 * 1000u)           /* and a clock that jumps forgets none that is younger than this */
 
 static void forget_old_requests(struct core *core, struct core_effects *fx)
 {
 	struct request *request, *next;
 
-	if (core->wall_ms - core->requests_looked_ms < REQUEST_LOOK_MS)
+	if (core->now_ms - core->requests_looked_ms < REQUEST_LOOK_MS)
 		return;
-	core->requests_looked_ms = core->wall_ms;
+	core->requests_looked_ms = core->now_ms;
 	HASH_ITER (hh, core->requests, request, next) {
 		struct request_row *row;
 
-		if (core->wall_ms - request->row.created_ms < REQUEST_KEPT_MS)
+		if (core->wall_ms - request->row.created_ms < REQUEST_KEPT_MS ||
+			core->now_ms - request->since_ms < REQUEST_LOOK_MS)
 			continue;
 		row = row_copy(ROW_REQUEST, &request->row);
 		if (!row) {
@@ -263,6 +264,7 @@ static void remember(struct core *core, struct submission *s, uint64_t first)
 	request->row.first_task = first;
 	request->row.count = s->count;
 	request->row.created_ms = core->wall_ms;
+	request->since_ms = core->now_ms;
 	HASH_ADD_KEYPTR(hh, core->requests, request->row.request_id.data, request->row.request_id.len, request);
 	effect_put(s->fx, ROW_REQUEST, &request->row);
 }

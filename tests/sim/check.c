@@ -36,6 +36,58 @@ static bool paused(const struct world *world)
 	return world->paused_ms && world->now_ms > world->paused_ms;
 }
 
+static bool holds_slot(const struct attempt_row *row)
+{
+	return row->state == MAESTRO__TASK_STATE__TASK_STARTING || row->state == MAESTRO__TASK_STATE__TASK_RUNNING;
+}
+
+static bool is_claude(struct world *world, uint64_t task)
+{
+	struct task_row key = { .id = task };
+	const struct task_row *row = coordinator_row(world, ROW_TASK, &key);
+
+	return row && !strcmp(row->agent, "claude");
+}
+
+/* Those that are there with the one that is new. */
+static void check_slots(struct world *world, const struct attempt_row *row)
+{
+	unsigned int here = 1, all = 1, claude = is_claude(world, row->task);
+
+	for (size_t i = 0; i < world->row_count[ROW_ATTEMPT]; i++) {
+		const struct attempt_row *other = world->rows[ROW_ATTEMPT][i];
+
+		if (!other || !holds_slot(other))
+			continue;
+		all++;
+		here += !strcmp(other->worker, row->worker);
+		claude += is_claude(world, other->task);
+	}
+	if (here > SIM_SLOTS || all > SIM_PROJECT_SLOTS || (claude > SIM_CLAUDE_SLOTS && is_claude(world, row->task)))
+		broken(world, "SLOTS", "task=%" PRIu64 ".%u is the %uth on %s, the %uth of its project, the %uth claude",
+			row->task, row->attempt, here, row->worker, all, claude);
+}
+
+static void check_assigned(struct world *world, const struct attempt_row *row)
+{
+	struct worker_row key = { .name = row->worker };
+	const struct worker_row *worker = coordinator_row(world, ROW_WORKER, &key);
+
+	check_slots(world, row);
+	if (!worker || worker->cordoned || worker->draining)
+		broken(world, "HELD", "task=%" PRIu64 ".%u is assigned to %s, which takes nothing", row->task, row->attempt,
+			row->worker);
+	if (paused(world))
+		broken(world, "PAUSE", "task=%" PRIu64 ".%u is assigned while the queue is paused", row->task, row->attempt);
+}
+
+/* Whoever follows the stream by its numbers misses nothing. */
+static void check_event(struct world *world, const struct event_row *old, const struct event_row *row)
+{
+	if (old && row->seq != old->seq + 1)
+		broken(world, "EVENTS", "event %" PRIu64 " follows %" PRIu64, row->seq, old->seq);
+}
+
 static void check_new(struct world *world, enum row_table table, const void *row)
 {
 	const struct task_row *task = row;
@@ -44,9 +96,8 @@ static void check_new(struct world *world, enum row_table table, const void *row
 	if (table == ROW_TASK && task->id <= world->highest_shown)
 		broken(world, "WHO", "task=%" PRIu64 " is made anew, and a worker has shown %" PRIu64, task->id,
 			world->highest_shown);
-	if (table == ROW_ATTEMPT && attempt->state == MAESTRO__TASK_STATE__TASK_STARTING && paused(world))
-		broken(world, "PAUSE", "task=%" PRIu64 ".%u is assigned while the queue is paused", attempt->task,
-			attempt->attempt);
+	if (table == ROW_ATTEMPT && attempt->state == MAESTRO__TASK_STATE__TASK_STARTING)
+		check_assigned(world, attempt);
 }
 
 void check_row(struct world *world, enum row_table table, const void *old, const void *row)
@@ -54,6 +105,8 @@ void check_row(struct world *world, enum row_table table, const void *old, const
 	const struct task_row *task = row;
 	const struct attempt_row *attempt = row;
 
+	if (table == ROW_EVENT)
+		check_event(world, old, row);
 	if (!old)
 		check_new(world, table, row);
 	if (table == ROW_TASK)
@@ -64,6 +117,9 @@ void check_row(struct world *world, enum row_table table, const void *old, const
 	tell(world, "task=%" PRIu64 ".%u %s on %s", attempt->task, attempt->attempt,
 		name_task_state((Maestro__TaskState)attempt->state), attempt->worker);
 	check_attempt(world, old, row);
+	if (world->lied)
+		broken(world, "WHO", "task=%" PRIu64 ".%u of %s changes on another worker's word", attempt->task, attempt->attempt,
+			attempt->worker);
 }
 
 void check_start(struct world *world, const struct sim_worker *worker, const struct sim_session *session)
@@ -87,6 +143,45 @@ void check_start(struct world *world, const struct sim_worker *worker, const str
 	if (starts > 1)
 		broken(world, "P1", "task=%" PRIu64 ".%u starts a second time, on %s", session->task, session->attempt,
 			worker->name);
+}
+
+static void check_started(struct world *world, const Maestro__Start *start)
+{
+	struct attempt_row key = { .task = start->task, .attempt = start->attempt };
+	const struct attempt_row *row = coordinator_row(world, ROW_ATTEMPT, &key);
+
+	if (!row || row->run_id.len != start->run_id.len || memcmp(row->run_id.data, start->run_id.data, row->run_id.len))
+		broken(world, "COMMIT", "task=%" PRIu64 ".%u is started before it is stored", start->task, start->attempt);
+}
+
+static void check_answer(struct world *world, const Maestro__Submitted *answer)
+{
+	for (size_t i = 0; i < answer->n_tasks; i++) {
+		struct task_row key = { .id = answer->tasks[i] };
+		const struct sim_task *task = client_task(world, key.id);
+
+		if (!coordinator_row(world, ROW_TASK, &key) && !(task && task->removed))
+			broken(world, "P3", "task=%" PRIu64 " is acknowledged before it is stored", key.id);
+	}
+}
+
+void check_sent(struct world *world, const struct core_effect *effect)
+{
+	if (effect->type == CORE_EFFECT_SEND && effect->envelope->body_case == MAESTRO__ENVELOPE__BODY_START)
+		check_started(world, effect->envelope->start);
+	else if (effect->type == CORE_EFFECT_REPLY && effect->envelope->body_case == MAESTRO__ENVELOPE__BODY_SUBMITTED)
+		check_answer(world, effect->envelope->submitted);
+}
+
+void check_push(struct world *world, uint64_t task, uint32_t attempt, uint64_t not_after_ms)
+{
+	struct attempt_row key = { .task = task, .attempt = attempt };
+	const struct attempt_row *row = coordinator_row(world, ROW_ATTEMPT, &key);
+
+	if (world->now_ms > not_after_ms)
+		broken(world, "LEASE", "task=%" PRIu64 ".%u is pushed after its grant ran out", task, attempt);
+	if (row && !row->granted_ms && !world->restored)
+		broken(world, "COMMIT", "task=%" PRIu64 ".%u is pushed and no grant is stored", task, attempt);
 }
 
 /* Why it waits, in the core's own words. */
@@ -142,28 +237,92 @@ static void check_task(struct world *world, const struct task_row *row)
 	}
 }
 
-void check_rest(struct world *world)
+bool check_at_rest(struct world *world)
 {
-	for (size_t i = 0; i < world->task_count; i++) {
-		struct task_row key = { .id = world->tasks[i].id };
+	if (!world->core || core_restore_asked(world->core))
+		return false;
+	for (int i = 0; i < SIM_WORKERS; i++) {
+		const struct sim_worker *worker = &world->workers[i];
 
-		if (world->tasks[i].lost)
-			continue; /* the backup is older */
-		if (!key.id)
-			broken(world, "P3", "submit %zu was never acknowledged", i);
-		else if (!world->tasks[i].removed && !coordinator_row(world, ROW_TASK, &key))
+		if (!worker->core || !worker->ready || worker->link != worker->far || worker->frozen_until_ms > world->now_ms)
+			return false;
+		for (size_t k = 0; k < worker->session_count; k++)
+			if (worker->sessions[k].state == HOLDER_ALIVE)
+				return false;
+	}
+	for (size_t i = 0; i < world->task_count; i++)
+		if (!world->tasks[i].id && !world->tasks[i].lost && !world->tasks[i].gave_up)
+			return false;
+	for (size_t i = 0; i < world->row_count[ROW_TASK]; i++) {
+		const struct task_row *row = world->rows[ROW_TASK][i];
+
+		if (!task_state_settled((Maestro__TaskState)row->state) && !waits_for_a_person(world, row))
+			return false;
+	}
+	return true;
+}
+
+/* Everybody whose submit was answered finds it. */
+static void check_acknowledged(struct world *world, size_t i)
+{
+	const struct sim_task *task = &world->tasks[i];
+
+	if (task->lost || task->gave_up)
+		return; /* the backup is older; or nobody knows */
+	if (!task->id)
+		broken(world, "P3", "submit %zu was never acknowledged", i);
+	for (uint64_t n = 0; n < task->copies && task->id; n++) {
+		struct task_row key = { .id = task->id + n };
+
+		if (!task->removed && !coordinator_row(world, ROW_TASK, &key))
 			broken(world, "P3", "task=%" PRIu64 " was acknowledged and is lost", key.id);
 	}
+}
+
+static bool any_given_up(const struct world *world)
+{
+	for (size_t i = 0; i < world->task_count; i++)
+		if (world->tasks[i].gave_up)
+			return true;
+	return false;
+}
+
+static int tell_report(const Maestro__JournalRecord *record, void *userdata)
+{
+	if (record->body_case == MAESTRO__JOURNAL_RECORD__BODY_REPORT)
+		broken(userdata, "P7", "a report of task=%" PRIu64 ".%u (phase %d) is never acknowledged", record->report->task,
+			record->report->attempt, (int)record->report->phase);
+	return 0;
+}
+
+/* A report that is never acknowledged is repeated and kept for ever. */
+static void check_bounded(struct world *world, const struct sim_worker *worker)
+{
+	_cleanup_(buf_deinit) struct buf snapshot = BUF_NULL;
+	size_t good;
+
+	if (!worker->core)
+		return;
+	require(attempts_snapshot(worker->core, &snapshot) == 0);
+	require(journal_decode(snapshot.data, snapshot.len, tell_report, world, &good) == 0);
+}
+
+void check_rest(struct world *world)
+{
+	for (size_t i = 0; i < world->task_count; i++)
+		check_acknowledged(world, i);
 	for (size_t i = 0; i < world->row_count[ROW_TASK]; i++) {
 		const struct task_row *row = world->rows[ROW_TASK][i];
 
 		check_task(world, row);
-		if (!world->restored && !client_task(world, row->id))
+		if (!world->restored && !client_task(world, row->id) && !any_given_up(world))
 			broken(world, "P3", "task=%" PRIu64 " was made a second time for one request", row->id);
 	}
-	for (int i = 0; i < SIM_WORKERS; i++)
+	for (int i = 0; i < SIM_WORKERS; i++) {
+		check_bounded(world, &world->workers[i]);
 		for (size_t k = 0; k < world->workers[i].session_count; k++)
 			if (world->workers[i].sessions[k].state == HOLDER_ALIVE)
 				broken(world, "P6", "task=%" PRIu64 ".%u still runs on %s", world->workers[i].sessions[k].task,
 					world->workers[i].sessions[k].attempt, world->workers[i].name);
+	}
 }

@@ -1,4 +1,4 @@
-/* People: they submit, repeat what was not answered, and now and then stop, retry, publish, reject and remove. */
+/* People who submit: they repeat what was not answered, now and then with another body, and some give up. */
 #include "tests/sim/world.h"
 #include "proto/wire/message.h"
 
@@ -6,9 +6,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#define ACT_CLIENT 1000u
+#define OTHER_BODY 1000u /* added to the number of who asks: it must be refused */
+#define NOBODY 10000u    /* from here on no answer is looked at */
 
-static struct action *client_later(struct world *world, uint64_t after_ms,
+struct action *client_later(struct world *world, uint64_t after_ms,
 	void (*run)(struct world *world, struct action *action))
 {
 	struct action *action = later(world, after_ms, run, NULL);
@@ -20,175 +21,135 @@ static struct action *client_later(struct world *world, uint64_t after_ms,
 struct sim_task *client_task(struct world *world, uint64_t id)
 {
 	for (size_t i = 0; i < world->task_count; i++)
-		if (world->tasks[i].id == id)
+		if (id >= world->tasks[i].id && id < world->tasks[i].id + world->tasks[i].copies && world->tasks[i].id)
 			return &world->tasks[i];
 	return NULL;
 }
 
-static void submit(struct world *world, struct action *action)
+static void fill(struct sim_task *task, size_t i, Maestro__Submit *message)
 {
-	size_t i = (size_t)action->number;
+	message->has_priority = true;
+	message->priority = i % 2;
+	message->has_request_id = true;
+	message->request_id = (ProtobufCBinaryData){ sizeof(task->request_id), task->request_id };
+	message->project = (char *)(uintptr_t) "p";
+	message->prompt = bytes_of("true");
+	message->has_retries = true;
+	message->retries = i % 3;
+	message->n_after = (task->after[0] != 0) + (task->after[1] != 0);
+	message->after = task->after;
+	message->has_copies = task->copies > 1;
+	message->copies = (uint32_t)task->copies;
+	message->has_max_time_ms = task->max_time_ms != 0;
+	message->max_time_ms = task->max_time_ms;
+	message->has_max_idle_ms = task->max_idle_ms != 0;
+	message->max_idle_ms = task->max_idle_ms;
+}
+
+static void ask(struct world *world, size_t i, bool other)
+{
 	struct sim_task *task = &world->tasks[i];
 	Maestro__Submit message = MAESTRO__SUBMIT__INIT;
 	struct core_event event = { .type = CORE_EVENT_SUBMIT, .submit = &message,
-		.client = { .id = i + 1, .request = 1, .actor = "sim" } };
+		.client = { .id = i + 1 + (other ? OTHER_BODY : 0), .request = 1 } };
 	Maestro__Label label = MAESTRO__LABEL__INIT, *labels[] = { &label };
 	char *agent = (char *)(uintptr_t)(task->claude ? "claude" : "command");
 	char actor[16];
 
-	if (task->id || task->lost)
-		return;
 	snprintf(actor, sizeof(actor), "person%zu", i % 3);
 	event.client.actor = actor;
 	label.key = (char *)(uintptr_t) "pool";
 	label.value = (char *)(uintptr_t) "a";
+	fill(task, i, &message);
 	message.n_labels = task->label;
 	message.labels = labels;
-	message.has_priority = true;
-	message.priority = i % 2;
-	message.has_request_id = true;
-	message.request_id = (ProtobufCBinaryData){ sizeof(task->request_id), task->request_id };
-	message.project = (char *)(uintptr_t) "p";
 	message.n_agents = 1;
 	message.agents = &agent;
-	message.prompt = bytes_of("true");
-	message.has_retries = true;
-	message.retries = i % 3;
-	message.n_after = (task->after[0] != 0) + (task->after[1] != 0);
-	message.after = task->after;
+	if (other && world->bug != BUG_TAKE_ANY_BODY)
+		message.prompt = bytes_of("false");
 	coordinator_event(world, &event);
-	/* No answer within a while (a crash, a lost reply): the same request again. */
-	client_later(world, 1000 + chance(world, 5000), submit)->number = (int)i;
+}
+
+/* No answer within a while (a crash, a lost reply): the same request again. */
+static void submit(struct world *world, struct action *action)
+{
+	struct sim_task *task = &world->tasks[action->number];
+
+	if (task->id || task->lost || task->gave_up)
+		return;
+	if (fault(world, 40)) {
+		task->gave_up = true;
+		tell(world, "submit %d is given up", action->number);
+		return;
+	}
+	ask(world, (size_t)action->number, false);
+	client_later(world, 1000 + chance(world, 5000), submit)->number = action->number;
+}
+
+/* The same request id with something else: a mistake of a program. Or the very same once more, by a slow proxy. */
+static void submit_again(struct world *world, struct action *action)
+{
+	const struct sim_task *task = &world->tasks[action->number];
+
+	if (task->id && !task->lost)
+		ask(world, (size_t)action->number, action->flag);
+}
+
+static void refused(struct world *world, struct sim_task *task, const Maestro__Failure *failure)
+{
+	if (failure->code == MAESTRO__FAILURE_CODE__FAILURE_UNAVAILABLE && world->core && core_restore_asked(world->core))
+		return; /* once more later */
+	if (failure->code == MAESTRO__FAILURE_CODE__FAILURE_NOT_FOUND) {
+		memset(task->after, 0, sizeof(task->after)); /* what it was to come after is gone */
+		return;
+	}
+	broken(world, "P3", "a submit is refused: %.*s", (int)failure->why.len, (const char *)failure->why.data);
+}
+
+static void accepted(struct world *world, struct sim_task *task, const Maestro__Submitted *answer)
+{
+	if (answer->n_tasks != task->copies) {
+		broken(world, "P3", "%zu tasks instead of %" PRIu64, answer->n_tasks, task->copies);
+		return;
+	}
+	if (task->id && task->id != answer->tasks[0])
+		broken(world, "P3", "a repeated submit became task %" PRIu64 ", it was %" PRIu64, answer->tasks[0], task->id);
+	task->id = answer->tasks[0];
+	tell(world, "task=%" PRIu64 " is acknowledged", task->id);
 }
 
 void client_reply(struct world *world, uint64_t client, const Maestro__Envelope *envelope)
 {
 	struct sim_task *task;
-	bool asked;
 
-	if (!client || client >= ACT_CLIENT || fault(world, 10))
+	if (!client || client >= NOBODY || fault(world, 10))
 		return; /* the reply is lost */
-	asked = world->core && core_restore_asked(world->core);
+	if (client > OTHER_BODY) {
+		if (envelope->body_case == MAESTRO__ENVELOPE__BODY_SUBMITTED && !world->restored)
+			broken(world, "P3", "request %" PRIu64 " is taken with another body", client - OTHER_BODY - 1);
+		return;
+	}
 	task = &world->tasks[client - 1];
-	if (envelope->body_case == MAESTRO__ENVELOPE__BODY_FAILURE) {
-		if (asked && envelope->failure->code == MAESTRO__FAILURE_CODE__FAILURE_UNAVAILABLE)
-			return; /* once more later */
-		if (envelope->failure->code == MAESTRO__FAILURE_CODE__FAILURE_NOT_FOUND) {
-			memset(task->after, 0, sizeof(task->after)); /* what it was to come after is gone */
-			return;
-		}
-		broken(world, "P3", "a submit is refused: %.*s", (int)envelope->failure->why.len,
-			(const char *)envelope->failure->why.data);
-		return;
-	}
-	if (envelope->body_case != MAESTRO__ENVELOPE__BODY_SUBMITTED || envelope->submitted->n_tasks != 1)
-		return;
-	if (task->id && task->id != envelope->submitted->tasks[0])
-		broken(world, "P3", "a repeated submit became task %" PRIu64 ", it was %" PRIu64,
-			envelope->submitted->tasks[0], task->id);
-	task->id = envelope->submitted->tasks[0];
-	tell(world, "task=%" PRIu64 " is acknowledged", task->id);
+	if (envelope->body_case == MAESTRO__ENVELOPE__BODY_FAILURE && !task->id)
+		refused(world, task, envelope->failure);
+	else if (envelope->body_case == MAESTRO__ENVELOPE__BODY_SUBMITTED)
+		accepted(world, task, envelope->submitted);
 }
 
-static void set_queue(struct world *world, bool paused)
+static void choose_limits(struct world *world, struct sim_task *task)
 {
-	struct core_event event = { .type = CORE_EVENT_QUEUE, .flag = paused };
-
-	uint64_t life = world->core_life;
-
-	tell(world, "the queue is %s", paused ? "paused" : "resumed");
-	world->paused_ms = 0; /* not known, if it crashes now */
-	coordinator_event(world, &event);
-	if (paused && world->core && world->core_life == life)
-		world->paused_ms = world->now_ms;
-}
-
-static void resume(struct world *world, struct action *action)
-{
-	if (world->core)
-		set_queue(world, false);
-	else
-		client_later(world, 1000, resume);
-}
-
-static void act_on_worker(struct world *world, Maestro__WorkerAction what)
-{
-	const struct sim_worker *worker = &world->workers[chance(world, SIM_WORKERS)];
-	Maestro__ActOnWorker message = MAESTRO__ACT_ON_WORKER__INIT;
-	struct core_event event = { .type = CORE_EVENT_WORKER_ACT, .worker_act = &message,
-		.client = { .id = ACT_CLIENT, .request = 1, .actor = "sim" } };
-
-	message.name = (char *)(uintptr_t)worker->name;
-	message.action = what;
-	tell(world, "%s worker act %d", worker->name, (int)what);
-	coordinator_event(world, &event);
-}
-
-/* An admin looks now and then, and answers what is asked: go on with the restored database. */
-static void answer(struct world *world, struct action *action)
-{
-	struct core_event event = { .type = CORE_EVENT_RESTORED, .client = { .actor = "admin" } };
-
-	client_later(world, 10000 + chance(world, 60000), answer);
-	world->force_epoch = world->restored;
-	if (!world->core || !core_restore_asked(world->core))
-		return;
-	tell(world, "the admin says that the restored database is the truth");
-	coordinator_event(world, &event);
-}
-
-/* Things that are done to the cluster, once in a while. */
-static void operate(struct world *world, struct action *action)
-{
-	if (!world->faults)
-		return;
-	client_later(world, 5000 + chance(world, 40000), operate);
-	switch (chance(world, 4)) {
-	case 0:
-		set_queue(world, true);
-		client_later(world, 1000 + chance(world, 20000), resume);
-		break;
-	case 1:
-		act_on_worker(world, MAESTRO__WORKER_ACTION__WORKER_DECLARE_LOST);
-		break;
-	case 2:
-		act_on_worker(world, MAESTRO__WORKER_ACTION__WORKER_CORDON);
-		break;
-	default:
-		act_on_worker(world, MAESTRO__WORKER_ACTION__WORKER_UNCORDON);
-	}
-}
-
-static void act(struct world *world, struct action *action)
-{
-	static const Maestro__TaskAction actions[] = { MAESTRO__TASK_ACTION__ACT_STOP, MAESTRO__TASK_ACTION__ACT_RETRY,
-		MAESTRO__TASK_ACTION__ACT_PUBLISH, MAESTRO__TASK_ACTION__ACT_REJECT, MAESTRO__TASK_ACTION__ACT_RETRY,
-		MAESTRO__TASK_ACTION__ACT_REMOVE };
-	Maestro__ActOnTask message = MAESTRO__ACT_ON_TASK__INIT;
-	struct core_event event = { .type = CORE_EVENT_ACT, .act = &message,
-		.client = { .id = ACT_CLIENT, .request = 1, .actor = "sim" } };
-	struct sim_task *task;
-
-	if (!world->faults)
-		return;
-	client_later(world, 500 + chance(world, 15000), act);
-	if (!world->task_count)
-		return;
-	task = &world->tasks[chance(world, world->task_count)];
-	if (!task->id)
-		return;
-	message.task = task->id;
-	message.action = actions[chance(world, ARRAY_SIZE(actions))];
-	message.force = chance(world, 3) == 0;
-	message.abandon = chance(world, 2) == 0;
-	task->removed |= message.action == MAESTRO__TASK_ACTION__ACT_REMOVE;
-	tell(world, "task=%" PRIu64 " act %d%s", task->id, (int)message.action, message.force ? " force" : "");
-	coordinator_event(world, &event);
+	task->copies = chance(world, 8) ? 1 : 2 + chance(world, 2);
+	if (chance(world, 6) == 0)
+		task->max_time_ms = (uint32_t)(5000 + chance(world, 60000));
+	else if (chance(world, 8) == 0)
+		task->max_idle_ms = (uint32_t)(5000 + chance(world, 30000));
 }
 
 static void new_task(struct world *world, struct action *action)
 {
 	struct sim_task *task;
+	struct action *again;
+	int number = (int)world->task_count;
 
 	if (!world->faults || world->task_count == SIM_TASKS_MAX)
 		return;
@@ -197,42 +158,24 @@ static void new_task(struct world *world, struct action *action)
 		task->request_id[i] = (uint8_t)chance(world, 256);
 	task->label = chance(world, 6) == 0;
 	task->claude = chance(world, 4) == 0;
+	choose_limits(world, task);
 	for (int i = 0; i < 2 && world->task_count && chance(world, 6) == 0; i++)
 		task->after[i] = world->tasks[chance(world, world->task_count)].id;
 	if (!task->after[0]) {
 		task->after[0] = task->after[1];
 		task->after[1] = 0;
 	}
-	client_later(world, 0, submit)->number = (int)world->task_count++;
+	world->task_count++;
+	client_later(world, 0, submit)->number = number;
+	if (chance(world, 5) == 0) {
+		again = client_later(world, chance(world, 120000), submit_again);
+		again->number = number;
+		again->flag = chance(world, 2);
+	}
 	client_later(world, 500 + chance(world, 20000), new_task);
 }
 
 void client_begin(struct world *world)
 {
 	client_later(world, 100, new_task);
-	client_later(world, 5000, act);
-	client_later(world, 8000, operate);
-	client_later(world, 10000, answer);
-}
-
-static void uncordon(struct world *world, struct action *action)
-{
-	struct sim_worker *worker = &world->workers[action->worker];
-	Maestro__ActOnWorker message = MAESTRO__ACT_ON_WORKER__INIT;
-	struct core_event event = { .type = CORE_EVENT_WORKER_ACT, .worker_act = &message };
-
-	if (!world->core) {
-		client_later(world, 1000, uncordon)->worker = action->worker;
-		return;
-	}
-	message.name = worker->name;
-	message.action = MAESTRO__WORKER_ACTION__WORKER_UNCORDON;
-	coordinator_event(world, &event);
-}
-
-void client_calm(struct world *world)
-{
-	client_later(world, 1000, resume);
-	for (int i = 0; i < SIM_WORKERS; i++)
-		client_later(world, 1000, uncordon)->worker = i;
 }

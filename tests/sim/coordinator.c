@@ -22,110 +22,6 @@ static void seeded_random(void *buffer, size_t len)
 		((uint8_t *)buffer)[i] = shared_random ? (uint8_t)step(shared_random) : 7;
 }
 
-/* --- rows -------------------------------------------------------------------------------------------------------- */
-
-static bool column_equal(const struct row_column *column, const void *a, const void *b)
-{
-	const char *x = (const char *)a + column->offset, *y = (const char *)b + column->offset;
-	const struct row_blob *p, *q;
-
-	switch (column->type) {
-	case ROW_TYPE_TEXT:
-		return !strcmp(*(char *const *)x, *(char *const *)y);
-	case ROW_TYPE_BLOB:
-		p = (const struct row_blob *)x;
-		q = (const struct row_blob *)y;
-		return p->len == q->len && !memcmp(p->data, q->data, p->len);
-	case ROW_TYPE_I64:
-	case ROW_TYPE_U64:
-		return !memcmp(x, y, 8);
-	case ROW_TYPE_BOOL:
-		return *x == *y;
-	default:
-		return !memcmp(x, y, 4);
-	}
-}
-
-static size_t find_row(const struct world *world, enum row_table table, const void *like)
-{
-	const struct row_layout *layout = row_layout(table);
-	size_t i, k;
-
-	for (i = 0; i < world->row_count[table]; i++) {
-		for (k = 0; k < layout->key_count; k++)
-			if (!column_equal(&layout->columns[k], world->rows[table][i], like))
-				break;
-		if (k == layout->key_count)
-			break;
-	}
-	return i;
-}
-
-const void *coordinator_row(const struct world *world, enum row_table table, const void *like)
-{
-	size_t i = find_row(world, table, like);
-
-	return i < world->row_count[table] ? world->rows[table][i] : NULL;
-}
-
-static void put_row(struct world *world, enum row_table table, const void *row)
-{
-	/* Of the two logs only the newest row matters to the core. */
-	bool log = table == ROW_EVENT || table == ROW_AUDIT;
-	size_t i = log ? 0 : find_row(world, table, row);
-	void *copy = row_copy(table, row);
-
-	require(copy);
-	if (i == world->row_count[table]) {
-		world->rows[table] = realloc(world->rows[table], (i + 1) * sizeof(void *));
-		require(world->rows[table]);
-		world->rows[table][world->row_count[table]++] = NULL;
-	}
-	if (!log)
-		check_row(world, table, world->rows[table][i], copy);
-	row_free(table, world->rows[table][i]);
-	world->rows[table][i] = copy;
-}
-
-/* What hangs on a task goes with it, as in the store: their first column is the task's id. */
-static void drop_task_rows(struct world *world, const struct task_row *task)
-{
-	static const enum row_table tables[] = { ROW_SPEC, ROW_ATTEMPT, ROW_STATUS };
-
-	for (size_t t = 0; t < ARRAY_SIZE(tables); t++) {
-		void **rows = world->rows[tables[t]];
-		size_t kept = 0;
-
-		for (size_t i = 0; i < world->row_count[tables[t]]; i++) {
-			if (*(const uint64_t *)rows[i] == task->id)
-				row_free(tables[t], rows[i]);
-			else
-				rows[kept++] = rows[i];
-		}
-		world->row_count[tables[t]] = kept;
-	}
-}
-
-static void drop_row(struct world *world, enum row_table table, const void *row)
-{
-	size_t i = find_row(world, table, row);
-
-	if (table == ROW_TASK)
-		drop_task_rows(world, row);
-	if (i == world->row_count[table])
-		return;
-	row_free(table, world->rows[table][i]);
-	memmove(&world->rows[table][i], &world->rows[table][i + 1],
-		(--world->row_count[table] - i) * sizeof(void *));
-}
-
-static void free_rows(struct world *world, enum row_table table)
-{
-	for (size_t i = 0; i < world->row_count[table]; i++)
-		row_free(table, world->rows[table][i]);
-	world->row_count[table] = 0;
-}
-
 /* --- events and effects ------------------------------------------------------------------------------------------ */
 
 static int worker_number(const struct world *world, const char *name)
@@ -146,6 +42,8 @@ static bool lose_row(struct world *world, const struct core_effect *effect)
 		return effect->table == ROW_TASK && chance(world, 20) == 0;
 	case BUG_NO_REQUESTS:
 		return effect->table == ROW_REQUEST;
+	case BUG_LOST_EVENTS:
+		return effect->table == ROW_EVENT && chance(world, 50) == 0;
 	case BUG_FORGET_PAUSE:
 		return effect->table == ROW_META && !strcmp(meta->name, "queue_paused") && !strcmp(meta->value, "1");
 	default:
@@ -161,9 +59,81 @@ static void commit(struct world *world, const struct core_effects *effects, size
 		if (effect->type == CORE_EFFECT_PUT && lose_row(world, effect))
 			continue;
 		if (effect->type == CORE_EFFECT_PUT)
-			put_row(world, effect->table, effect->row);
+			rows_put(world, effect->table, effect->row);
 		else if (effect->type == CORE_EFFECT_DROP)
-			drop_row(world, effect->table, effect->row);
+			rows_drop(world, effect->table, effect->row);
+	}
+}
+
+static void ask_over(struct world *world, struct action *action)
+{
+	coordinator_answered(world, action->task, NULL);
+}
+
+#define ANSWER_MS 60000u
+
+static void send_ask(struct world *world, int number, const struct core_effect *effect)
+{
+	struct sim_ask *ask = &world->asks[++world->next_ask % ARRAY_SIZE(world->asks)];
+	bool there = number >= 0 && world->workers[number].far;
+
+	if (ask->request)
+		coordinator_answered(world, ask->request, NULL);
+	*ask = (struct sim_ask){ world->next_ask, effect->task, effect->attempt, number };
+	effect->envelope->has_request = true;
+	effect->envelope->request = ask->request;
+	later(world, there ? ANSWER_MS : 0, ask_over, &world->core_life)->task = ask->request;
+	if (there)
+		send_to_worker(world, number, effect->envelope);
+}
+
+void coordinator_answered(struct world *world, uint64_t request, const Maestro__Envelope *envelope)
+{
+	struct sim_ask *ask = &world->asks[request % ARRAY_SIZE(world->asks)];
+	struct core_event event = { .type = CORE_EVENT_ANSWERED, .task = ask->task, .attempt = ask->attempt,
+		.envelope = envelope };
+
+	if (!request || ask->request != request)
+		return;
+	ask->request = 0;
+	coordinator_event(world, &event);
+}
+
+void coordinator_asks_end(struct world *world, int worker)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(world->asks); i++)
+		if (world->asks[i].request && world->asks[i].worker == worker)
+			coordinator_answered(world, world->asks[i].request, NULL);
+}
+
+static void send_one(struct world *world, const struct core_effect *effect)
+{
+	int number = effect->worker ? worker_number(world, effect->worker) : -1;
+
+	switch (effect->type) {
+	case CORE_EFFECT_SEND:
+		if (number >= 0)
+			send_to_worker(world, number, effect->envelope);
+		if (world->bug == BUG_TWO_WORKERS && effect->envelope->body_case == MAESTRO__ENVELOPE__BODY_START)
+			send_to_worker(world, (number + 1) % SIM_WORKERS, effect->envelope);
+		break;
+	case CORE_EFFECT_ASK:
+		send_ask(world, number, effect);
+		break;
+	case CORE_EFFECT_REPLY:
+		client_reply(world, effect->client, effect->envelope);
+		break;
+	case CORE_EFFECT_CHANGED_TASK:
+		agree_changed(world, effect->task);
+		break;
+	case CORE_EFFECT_DISCONNECT:
+		if (number < 0)
+			break;
+		tell(world, "coordinator cuts %s off: %s", world->workers[number].name, effect->name);
+		wire_close_far(world, number, true);
+		break;
+	default:
+		break;
 	}
 }
 
@@ -172,30 +142,9 @@ static void send_all(struct world *world, const struct core_effects *effects)
 	uint64_t life = world->core_life;
 
 	for (size_t i = 0; i < effects->count && world->core_life == life; i++) {
-		const struct core_effect *effect = &effects->items[i];
-
-		if (effect->type == CORE_EFFECT_SEND || effect->type == CORE_EFFECT_ASK) {
-			int number = worker_number(world, effect->worker);
-			Maestro__Envelope *envelope = effect->envelope;
-
-			if (effect->type == CORE_EFFECT_ASK) {
-				/* the task is the request's number: enough for one question at a time */
-				envelope->has_request = true;
-				envelope->request = effect->task << 16 | effect->attempt;
-			}
-			if (number >= 0)
-				send_to_worker(world, number, envelope);
-			if (world->bug == BUG_TWO_WORKERS && envelope->body_case == MAESTRO__ENVELOPE__BODY_START)
-				send_to_worker(world, (number + 1) % SIM_WORKERS, envelope);
-		} else if (effect->type == CORE_EFFECT_REPLY) {
-			client_reply(world, effect->client, effect->envelope);
-		} else if (effect->type == CORE_EFFECT_DISCONNECT) {
-			int number = worker_number(world, effect->worker);
-
-			tell(world, "coordinator cuts %s off: %s", effect->worker, effect->name);
-			if (number >= 0)
-				worker_disconnect(world, number);
-		}
+		if (world->bug != BUG_SEND_FIRST)
+			check_sent(world, &effects->items[i]);
+		send_one(world, &effects->items[i]);
 	}
 }
 
@@ -217,6 +166,47 @@ static void arm_tick(struct world *world)
 	later(world, deadline > world->now_ms ? deadline - world->now_ms : 1, on_tick, &world->core_life);
 }
 
+/* The disk takes its time: what is to be said comes later, and nothing is heard meanwhile. */
+static void stall(struct world *world)
+{
+	uint64_t until_ms = world->now_ms + 1 + chance(world, 20000);
+
+	if (world->core_frozen_ms < until_ms)
+		world->core_frozen_ms = until_ms;
+	for (int i = 0; i < SIM_WORKERS; i++)
+		if (world->workers[i].sent_ms[0] < until_ms)
+			world->workers[i].sent_ms[0] = until_ms;
+	tell(world, "the coordinator's disk stalls until %" PRIu64, until_ms);
+}
+
+/* False: the coordinator is no more, or its core was thrown away. */
+static bool write_rows(struct world *world, struct core_effects *effects)
+{
+	if (fault(world, 400)) {
+		if (world->bug == BUG_HALF_COMMIT)
+			commit(world, effects, effects->count / 2);
+		core_effects_deinit(effects); /* may point into the core */
+		coordinator_crash(world, "before its commit");
+		return false;
+	}
+	if (fault(world, 800)) {
+		core_effects_deinit(effects);
+		coordinator_disk_fails(world);
+		return false;
+	}
+	commit(world, effects, effects->count);
+	if (fault(world, 400)) {
+		core_effects_deinit(effects);
+		coordinator_crash(world, "after its commit, before it sends");
+		return false;
+	}
+	if (fault(world, 800))
+		stall(world);
+	return true;
+}
+
+#define EFFECTS_MAX 3000u /* more for one event is something that grows without end */
+
 void coordinator_event(struct world *world, struct core_event *event)
 {
 	struct core_effects effects = CORE_EFFECTS_NULL;
@@ -225,23 +215,14 @@ void coordinator_event(struct world *world, struct core_event *event)
 	if (!world->core)
 		return;
 	shared_random = world->bug == BUG_EQUAL_RUN_IDS ? NULL : &world->random;
-	event->wall_ms = (int64_t)world->now_ms;
+	event->wall_ms = (int64_t)world->now_ms + world->wall_ms;
 	require(core_handle(world->core, event, world->now_ms, &effects) == 0);
+	if (effects.count > EFFECTS_MAX)
+		broken(world, "P7", "%zu effects of one event", effects.count);
 	if (world->bug == BUG_SEND_FIRST)
 		send_all(world, &effects);
-	if (fault(world, 400)) {
-		if (world->bug == BUG_HALF_COMMIT)
-			commit(world, &effects, effects.count / 2);
-		core_effects_deinit(&effects); /* may point into the core */
-		coordinator_crash(world, "before its commit");
+	if (!write_rows(world, &effects))
 		return;
-	}
-	commit(world, &effects, effects.count);
-	if (fault(world, 400)) {
-		core_effects_deinit(&effects);
-		coordinator_crash(world, "after its commit, before it sends");
-		return;
-	}
 	if (world->bug != BUG_SEND_FIRST)
 		send_all(world, &effects);
 	core_effects_deinit(&effects);
@@ -251,7 +232,26 @@ void coordinator_event(struct world *world, struct core_event *event)
 
 static void on_start(struct world *world, struct action *action)
 {
+	world->reloads = action->flag;
 	coordinator_start(world);
+}
+
+/* What was to start it is overtaken. */
+static void start_later(struct world *world, uint64_t after_ms, bool reload)
+{
+	world->core_life++;
+	later(world, after_ms, on_start, &world->core_life)->flag = reload;
+}
+
+/* All that it has in memory goes. */
+static void end_process(struct world *world, uint64_t again_ms, bool reload)
+{
+	core_free(take(world->core));
+	world->core_tick_ms = world->core_frozen_ms = 0;
+	memset(world->asks, 0, sizeof(world->asks));
+	start_later(world, again_ms, reload);
+	for (int i = 0; i < SIM_WORKERS; i++)
+		wire_close_far(world, i, false);
 }
 
 void coordinator_crash(struct world *world, const char *when)
@@ -259,13 +259,16 @@ void coordinator_crash(struct world *world, const char *when)
 	if (!world->core)
 		return;
 	tell(world, "coordinator crashes: %s", when);
-	core_free(take(world->core));
-	world->core_life++;
-	world->core_tick_ms = 0;
-	world->core_frozen_ms = 0;
-	for (int i = 0; i < SIM_WORKERS; i++)
-		worker_disconnect(world, i);
-	later(world, 100 + chance(world, 20000), on_start, NULL);
+	end_process(world, 100 + chance(world, 20000), false);
+}
+
+/* The service goes on with what is stored, and takes nothing until it can be written again; then all come anew. */
+void coordinator_disk_fails(struct world *world)
+{
+	if (!world->core)
+		return;
+	tell(world, "the coordinator cannot write its database");
+	end_process(world, 5000 + chance(world, 60000), true);
 }
 
 static void raise_epoch(struct world *world)
@@ -276,8 +279,11 @@ static void raise_epoch(struct world *world)
 
 	world->epoch = (old ? strtoull(old->value, NULL, 10) : 0) + 1;
 	snprintf(value, sizeof(value), "%" PRIu64, world->epoch);
-	put_row(world, ROW_META, &row);
+	rows_put(world, ROW_META, &row);
 }
+
+static const struct core_limit project_slots[] = { { "p", SIM_PROJECT_SLOTS } };
+static const struct core_limit agent_slots[] = { { "claude", SIM_CLAUDE_SLOTS } };
 
 void coordinator_start(struct world *world)
 {
@@ -289,11 +295,17 @@ void coordinator_start(struct world *world)
 	if (world->core)
 		return;
 	config.random = seeded_random;
-	config.silence_ms = 100000; /* so that it happens in these few minutes */
+	config.silence_ms = 50000; /* so that it happens in these few minutes */
 	config.max_idle_sessions = 2;
 	config.linger_ms = 60000;
 	config.limited_ms = 60000;
-	raise_epoch(world);
+	config.project_slots = project_slots;
+	config.project_slot_count = ARRAY_SIZE(project_slots);
+	config.agent_slots = agent_slots;
+	config.agent_slot_count = ARRAY_SIZE(agent_slots);
+	if (!world->reloads)
+		raise_epoch(world);
+	world->reloads = false;
 	require(core_new(&world->core, &config) == 0);
 	for (int table = 0; table < ROW_TABLE_COUNT; table++)
 		for (size_t i = 0; i < world->row_count[table]; i++)
@@ -302,7 +314,9 @@ void coordinator_start(struct world *world)
 				return;
 			}
 	tell(world, "coordinator starts");
+	world->disturbed_ms = world->now_ms;
 	coordinator_event(world, &event);
+	agree_anew(world);
 	if (first && world->core) {
 		Maestro__ProjectAdd add = MAESTRO__PROJECT_ADD__INIT;
 		Maestro__GitProbed probed = MAESTRO__GIT_PROBED__INIT;
@@ -315,26 +329,6 @@ void coordinator_start(struct world *world)
 		coordinator_event(world, &project);
 		world->faults = true;
 	}
-}
-
-static void copy_rows(enum row_table table, void **from, size_t count, void ***to, size_t *ret_count)
-{
-	for (size_t i = 0; i < *ret_count; i++)
-		row_free(table, (*to)[i]);
-	*to = realloc(*to, (count ? count : 1) * sizeof(void *));
-	require(*to);
-	for (size_t i = 0; i < count; i++)
-		require((*to)[i] = row_copy(table, from[i]));
-	*ret_count = count;
-}
-
-void coordinator_backup(struct world *world)
-{
-	for (int table = 0; table < ROW_TABLE_COUNT; table++)
-		copy_rows(table, world->rows[table], world->row_count[table], &world->backup[table],
-			&world->backup_count[table]);
-	world->saved = true;
-	tell(world, "a backup is made");
 }
 
 static void forget_lost_tasks(struct world *world)
@@ -353,25 +347,15 @@ void coordinator_restore(struct world *world)
 {
 	if (!world->saved)
 		return;
-	coordinator_crash(world, "an old backup is put in its place");
-	for (int table = 0; table < ROW_TABLE_COUNT; table++)
-		copy_rows(table, world->backup[table], world->backup_count[table], &world->rows[table],
-			&world->row_count[table]);
+	tell(world, "an old backup is put in the database's place");
+	if (world->core)
+		end_process(world, 100 + chance(world, 20000), false);
+	else
+		start_later(world, 100 + chance(world, 20000), false);
+	rows_restore(world);
 	world->restored = true;
 	world->force_epoch = false;
 	world->highest_shown = 0;
 	world->paused_ms = 0;
 	forget_lost_tasks(world);
-}
-
-void coordinator_free(struct world *world)
-{
-	if (world->core)
-		core_free(world->core);
-	for (int table = 0; table < ROW_TABLE_COUNT; table++) {
-		free_rows(world, table);
-		free(world->rows[table]);
-		copy_rows(table, NULL, 0, &world->backup[table], &world->backup_count[table]);
-		free(world->backup[table]);
-	}
 }

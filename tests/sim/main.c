@@ -1,208 +1,11 @@
-/* Runs histories: sim [--seeds N] [--from S] [--seed S] [--bug B] [--verbose]. The queue of actions, chance, and the faults. */
+/* Runs histories: sim [--seeds N] [--from S] [--seed S] [--bug B] [--verbose]. */
 #include "tests/sim/world.h"
 #include "proto/base/id.h"
 #include "proto/base/option.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-
-/* splitmix64 (Steele, Lea, Flood 2014) */
-static uint64_t next_random(uint64_t *state)
-{
-	uint64_t z = (*state += UINT64_C(0x9e3779b97f4a7c15));
-
-	z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-	z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-	return z ^ z >> 31;
-}
-
-uint64_t chance(struct world *world, uint64_t below)
-{
-	return next_random(&world->random) % below;
-}
-
-bool fault(struct world *world, uint64_t n)
-{
-	return chance(world, n) == 0 && world->faults;
-}
-
-void tell(struct world *world, const char *format, ...)
-{
-	char line[256];
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(line, sizeof(line), format, args);
-	va_end(args);
-	buf_printf(&world->history, "%10" PRIu64 " %s\n", world->now_ms, line);
-}
-
-void broken(struct world *world, const char *promise, const char *format, ...)
-{
-	char line[256];
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(line, sizeof(line), format, args);
-	va_end(args);
-	tell(world, "BROKEN %s: %s", promise, line);
-	world->failed = true;
-}
-
-/* --- the queue: a binary heap ---------------------------------------------------------------------------------- */
-
-static bool before(const struct action *a, const struct action *b)
-{
-	return a->due_ms < b->due_ms || (a->due_ms == b->due_ms && a->order < b->order);
-}
-
-static void swap(struct action **a, struct action **b)
-{
-	struct action *c = *a;
-
-	*a = *b;
-	*b = c;
-}
-
-static void push(struct world *world, struct action *action)
-{
-	size_t i = world->heap_len++;
-
-	if (i == world->heap_size) {
-		world->heap_size = world->heap_size ? world->heap_size * 2 : 256;
-		world->heap = realloc(world->heap, world->heap_size * sizeof(*world->heap));
-		require(world->heap);
-	}
-	world->heap[i] = action;
-	for (; i && before(world->heap[i], world->heap[(i - 1) / 2]); i = (i - 1) / 2)
-		swap(&world->heap[i], &world->heap[(i - 1) / 2]);
-}
-
-struct action *later(struct world *world, uint64_t after_ms, void (*run)(struct world *, struct action *), uint64_t *life)
-{
-	struct action *action = calloc(1, sizeof(*action));
-
-	require(action);
-	*action = (struct action){ .due_ms = world->now_ms + after_ms, .order = ++world->order, .run = run, .life = life,
-		.alive = life ? *life : 0 };
-	if (life == &world->core_life)
-		action->frozen_until_ms = &world->core_frozen_ms;
-	for (int w = 0; w < SIM_WORKERS; w++)
-		if (life == &world->workers[w].life)
-			action->frozen_until_ms = &world->workers[w].frozen_until_ms;
-	push(world, action);
-	return action;
-}
-
-static struct action *pop(struct world *world)
-{
-	struct action *first = world->heap[0];
-	size_t i = 0, child;
-
-	world->heap[0] = world->heap[--world->heap_len];
-	while ((child = 2 * i + 1) < world->heap_len) {
-		if (child + 1 < world->heap_len && before(world->heap[child + 1], world->heap[child]))
-			child++;
-		if (!before(world->heap[child], world->heap[i]))
-			break;
-		swap(&world->heap[child], &world->heap[i]);
-		i = child;
-	}
-	return first;
-}
-
-static void free_action(struct action *action)
-{
-	buf_deinit(&action->bytes);
-	free(action);
-}
-
-static void run_until(struct world *world, uint64_t end_ms)
-{
-	while (world->heap_len && !world->failed && world->heap[0]->due_ms <= end_ms) {
-		struct action *action = pop(world);
-
-		world->now_ms = action->due_ms;
-		world->steps++;
-		if (action->frozen_until_ms && *action->frozen_until_ms > world->now_ms) {
-			action->due_ms = *action->frozen_until_ms; /* in the order in which it would have come */
-			push(world, action);
-			continue;
-		}
-		if (!action->life || *action->life == action->alive)
-			action->run(world, action);
-		free_action(action);
-	}
-	world->now_ms = end_ms;
-}
-
-/* --- faults ------------------------------------------------------------------------------------------------------ */
-
-/* A stopped process, or a machine that slept: mostly short, now and then longer than a lease or an expiry. */
-static void freeze(struct world *world, uint64_t *until_ms, const char *who)
-{
-	uint64_t span_ms = chance(world, 4) ? 1 + chance(world, 20000) : 60000 + chance(world, 90000);
-
-	if (*until_ms < world->now_ms + span_ms) /* what is put off already must stay in its order */
-		*until_ms = world->now_ms + span_ms;
-	tell(world, "%s freezes for %" PRIu64 " ms", who, span_ms);
-}
-
-static void backup(struct world *world, struct action *action)
-{
-	coordinator_backup(world);
-}
-
-static void restore(struct world *world, struct action *action)
-{
-	coordinator_restore(world);
-}
-
-/* In every third history an old backup is put back. */
-static void plan_restore(struct world *world)
-{
-	uint64_t at_ms = 5000 + chance(world, 150000);
-
-	if (chance(world, 3))
-		return;
-	later(world, at_ms, backup, NULL);
-	later(world, at_ms + 5000 + chance(world, 100000), restore, NULL);
-}
-
-static void next_fault(struct world *world, struct action *action)
-{
-	int number = (int)chance(world, SIM_WORKERS);
-
-	if (!world->faults)
-		return;
-	switch (chance(world, 16)) {
-	case 0:
-	case 1:
-		coordinator_crash(world, "killed");
-		break;
-	case 2:
-	case 3:
-		worker_crash(world, number, "killed");
-		break;
-	case 4:
-		worker_reboot(world, number);
-		break;
-	case 5:
-		worker_kill_a_holder(world, number);
-		break;
-	case 6:
-		freeze(world, &world->workers[number].frozen_until_ms, world->workers[number].name);
-		break;
-	case 7:
-		freeze(world, &world->core_frozen_ms, "coordinator");
-		break;
-	default:
-		worker_disconnect(world, number);
-	}
-	later(world, 500 + chance(world, 20000), next_fault, NULL);
-}
 
 /* Seeds that broke a promise once; what it was stands in README.md. */
 static const uint64_t regressions[] = {
@@ -211,16 +14,16 @@ static const uint64_t regressions[] = {
 
 #define FAULTS_MS (5u * 60 * 1000)
 #define REST_MS (60u * 60 * 1000)
+#define REST_STEP_MS 60000u
 
 struct values {
 	uint64_t seeds, from, seed, bug;
 	bool verbose, quiet, regressions;
 };
 
-static bool run_history(uint64_t seed, unsigned int bug, const struct values *values, uint64_t *ret_steps)
+static struct world *make_world(uint64_t seed, unsigned int bug)
 {
 	struct world *world = calloc(1, sizeof(*world));
-	bool failed;
 
 	require(world);
 	world->seed = world->random = seed;
@@ -235,35 +38,64 @@ static bool run_history(uint64_t seed, unsigned int bug, const struct values *va
 		worker_start(world, i);
 	}
 	client_begin(world);
-	later(world, 2000, next_fault, NULL);
-	plan_restore(world);
-	run_until(world, FAULTS_MS);
-	world->faults = false;
-	client_calm(world);
-	run_until(world, FAULTS_MS + REST_MS);
-	if (!world->failed)
-		check_rest(world);
-	failed = world->failed;
-	if (failed && values->quiet)
-		fputs(strstr(buf_text(&world->history), "BROKEN"), stdout);
-	else if (failed || values->verbose)
-		fputs(buf_text(&world->history), stdout);
-	if (failed || values->verbose) {
-		printf("seed %" PRIu64 " %s; replay it with: sim --seed %" PRIu64 "%s\n", seed,
-			failed ? "breaks a promise" : "keeps every promise", seed, bug ? " --bug N" : "");
-	}
-	*ret_steps += world->steps;
-	while (world->heap_len)
-		free_action(world->heap[--world->heap_len]);
-	free(world->heap);
-	coordinator_free(world);
+	operator_begin(world);
+	faults_begin(world);
+	agree_begin(world);
+	return world;
+}
+
+static void free_world(struct world *world)
+{
+	queue_free(world);
+	if (world->core)
+		core_free(world->core);
+	rows_free(world);
 	for (int i = 0; i < SIM_WORKERS; i++)
 		worker_free(&world->workers[i]);
 	buf_deinit(&world->history);
 	free(world);
-	return !failed;
 }
 
+/* Until nothing moves any more, twice in a row; an hour at most, since some things wait for a while by right. */
+static void rest(struct world *world)
+{
+	unsigned int quiet = 0;
+
+	for (uint64_t end_ms = FAULTS_MS; quiet < 2 && end_ms < FAULTS_MS + REST_MS && !world->failed;) {
+		end_ms += REST_STEP_MS;
+		run_until(world, end_ms);
+		quiet = check_at_rest(world) ? quiet + 1 : 0;
+	}
+	if (!world->failed)
+		check_rest(world);
+}
+
+static void show(const struct world *world, const struct values *values)
+{
+	if (world->failed && values->quiet)
+		fputs(strstr(buf_text(&world->history), "BROKEN"), stdout);
+	else if (world->failed || values->verbose)
+		fputs(buf_text(&world->history), stdout);
+	if (world->failed || values->verbose)
+		printf("seed %" PRIu64 " %s; replay it with: sim --seed %" PRIu64 "%s\n", world->seed,
+			world->failed ? "breaks a promise" : "keeps every promise", world->seed, world->bug ? " --bug N" : "");
+}
+
+static bool run_history(uint64_t seed, unsigned int bug, const struct values *values, uint64_t *ret_steps)
+{
+	struct world *world = make_world(seed, bug);
+	bool failed;
+
+	run_until(world, FAULTS_MS);
+	world->faults = false;
+	operator_calm(world);
+	rest(world);
+	show(world, values);
+	failed = world->failed;
+	*ret_steps += world->steps;
+	free_world(world);
+	return !failed;
+}
 
 static const struct option_spec specs[] = {
 	{ .name = "seeds", .type = OPTION_NUMBER, .offset = offsetof(struct values, seeds), .arg = "N", .initial = "200",

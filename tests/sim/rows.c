@@ -1,0 +1,142 @@
+/* The database of a simulated coordinator: rows in memory. */
+#include "tests/sim/world.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static bool column_equal(const struct row_column *column, const void *a, const void *b)
+{
+	const char *x = (const char *)a + column->offset, *y = (const char *)b + column->offset;
+	const struct row_blob *p, *q;
+
+	switch (column->type) {
+	case ROW_TYPE_TEXT:
+		return !strcmp(*(char *const *)x, *(char *const *)y);
+	case ROW_TYPE_BLOB:
+		p = (const struct row_blob *)x;
+		q = (const struct row_blob *)y;
+		return p->len == q->len && !memcmp(p->data, q->data, p->len);
+	case ROW_TYPE_I64:
+	case ROW_TYPE_U64:
+		return !memcmp(x, y, 8);
+	case ROW_TYPE_BOOL:
+		return *x == *y;
+	default:
+		return !memcmp(x, y, 4);
+	}
+}
+
+static size_t find_row(const struct world *world, enum row_table table, const void *like)
+{
+	const struct row_layout *layout = row_layout(table);
+	size_t i, k;
+
+	for (i = 0; i < world->row_count[table]; i++) {
+		for (k = 0; k < layout->key_count; k++)
+			if (!column_equal(&layout->columns[k], world->rows[table][i], like))
+				break;
+		if (k == layout->key_count)
+			break;
+	}
+	return i;
+}
+
+const void *coordinator_row(const struct world *world, enum row_table table, const void *like)
+{
+	size_t i = find_row(world, table, like);
+
+	return i < world->row_count[table] ? world->rows[table][i] : NULL;
+}
+
+void rows_put(struct world *world, enum row_table table, const void *row)
+{
+	/* Of the two logs only the newest row matters to the core. */
+	bool log = table == ROW_EVENT || table == ROW_AUDIT;
+	size_t i = log ? 0 : find_row(world, table, row);
+	void *copy = row_copy(table, row);
+
+	require(copy);
+	if (i == world->row_count[table]) {
+		world->rows[table] = realloc(world->rows[table], (i + 1) * sizeof(void *));
+		require(world->rows[table]);
+		world->rows[table][world->row_count[table]++] = NULL;
+	}
+	check_row(world, table, world->rows[table][i], copy);
+	row_free(table, world->rows[table][i]);
+	world->rows[table][i] = copy;
+}
+
+/* What hangs on a task goes with it, as in the store: their first column is the task's id. */
+static void drop_task_rows(struct world *world, const struct task_row *task)
+{
+	static const enum row_table tables[] = { ROW_SPEC, ROW_ATTEMPT, ROW_STATUS };
+
+	for (size_t t = 0; t < ARRAY_SIZE(tables); t++) {
+		void **rows = world->rows[tables[t]];
+		size_t kept = 0;
+
+		for (size_t i = 0; i < world->row_count[tables[t]]; i++) {
+			if (*(const uint64_t *)rows[i] == task->id)
+				row_free(tables[t], rows[i]);
+			else
+				rows[kept++] = rows[i];
+		}
+		world->row_count[tables[t]] = kept;
+	}
+}
+
+void rows_drop(struct world *world, enum row_table table, const void *row)
+{
+	size_t i = find_row(world, table, row);
+
+	if (table == ROW_TASK)
+		drop_task_rows(world, row);
+	if (i == world->row_count[table])
+		return;
+	row_free(table, world->rows[table][i]);
+	memmove(&world->rows[table][i], &world->rows[table][i + 1],
+		(--world->row_count[table] - i) * sizeof(void *));
+}
+
+static void free_rows(struct world *world, enum row_table table)
+{
+	for (size_t i = 0; i < world->row_count[table]; i++)
+		row_free(table, world->rows[table][i]);
+	world->row_count[table] = 0;
+}
+
+static void copy_rows(enum row_table table, void **from, size_t count, void ***to, size_t *ret_count)
+{
+	for (size_t i = 0; i < *ret_count; i++)
+		row_free(table, (*to)[i]);
+	*to = realloc(*to, (count ? count : 1) * sizeof(void *));
+	require(*to);
+	for (size_t i = 0; i < count; i++)
+		require((*to)[i] = row_copy(table, from[i]));
+	*ret_count = count;
+}
+
+void rows_backup(struct world *world)
+{
+	for (int table = 0; table < ROW_TABLE_COUNT; table++)
+		copy_rows(table, world->rows[table], world->row_count[table], &world->backup[table],
+			&world->backup_count[table]);
+	world->saved = true;
+}
+
+void rows_restore(struct world *world)
+{
+	for (int table = 0; table < ROW_TABLE_COUNT; table++)
+		copy_rows(table, world->backup[table], world->backup_count[table], &world->rows[table],
+			&world->row_count[table]);
+}
+
+void rows_free(struct world *world)
+{
+	for (int table = 0; table < ROW_TABLE_COUNT; table++) {
+		free_rows(world, table);
+		free(world->rows[table]);
+		copy_rows(table, NULL, 0, &world->backup[table], &world->backup_count[table]);
+		free(world->backup[table]);
+	}
+}
