@@ -19,7 +19,7 @@
 
 struct options {
 	struct option_list listen, notify_kinds, project_slots, agent_slots;
-	uint64_t ready_fd, heartbeat_ms, keep_events, notify_time_ms, min_disk, min_memory, max_load, max_idle_sessions, linger_ms;
+	uint64_t ready_fd, heartbeat_ms, keep_events, notify_time_ms, min_disk, min_memory, max_load, max_idle_sessions, linger_ms, keep_tasks_ms;
 	char *notify;
 	int log_level;
 	bool system, accept_restore;
@@ -53,6 +53,9 @@ static const struct option_spec run_specs[] = {
 	{ .name = "linger", .type = OPTION_DURATION, .offset = FIELD(linger_ms), .arg = "TIME", .initial = "12h",
 		.max = UINT64_C(366) * 86400000, .in_file = true,
 		.help = "how long a session in review may be silent before it is ended (0s: for ever)" },
+	{ .name = "keep-tasks", .type = OPTION_DURATION, .offset = FIELD(keep_tasks_ms), .arg = "TIME", .initial = "90d",
+		.max = UINT64_C(36600) * 86400000, .in_file = true,
+		.help = "how long a task is kept after it ended (0s: for ever); what a worker holds unpushed work of stays" },
 	{ .name = "keep-events", .type = OPTION_NUMBER, .offset = FIELD(keep_events), .arg = "N", .initial = "200000",
 		.min = 1000, .in_file = true, .help = "how many of the newest events are kept; the audit log is kept whole" },
 	{ .name = "notify", .type = OPTION_STRING, .offset = FIELD(notify), .arg = "COMMAND", .in_file = true,
@@ -347,6 +350,7 @@ static void fill_core(struct core_config *core, const struct options *options, c
 	core->max_load_percent = (uint32_t)options->max_load;
 	core->max_idle_sessions = (uint32_t)options->max_idle_sessions;
 	core->linger_ms = options->linger_ms;
+	core->keep_tasks_ms = options->keep_tasks_ms;
 }
 
 static int announce(const struct service *service, int fd)

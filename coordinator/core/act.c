@@ -1,6 +1,7 @@
 /* What people do to tasks: stop, retry, publish, reject; and what follows a merge. Removing: remove.c. */
 #include "coordinator/core/internal.h"
 #include "proto/base/str.h"
+#include "proto/wire/limit.h"
 #include "proto/wire/message.h"
 #include "proto/wire/names.h"
 
@@ -173,34 +174,42 @@ void release_attempt(struct core_effects *fx, const struct attempt *attempt, boo
 	effect_ask(fx, attempt->row.worker, attempt->row.task, attempt->row.attempt, &envelope);
 }
 
-/* Lets go of what is pushed and decided; work that is not pushed keeps its worktree, since force is not set. */
-static void release_current(struct core *core, struct core_effects *fx, const struct task *task)
+/* Lets go of what is pushed and decided, of every attempt; work that is not pushed keeps its worktree, since force is not
+ * set. Who is away hears of it when it is back. */
+static void release_all(struct core *core, struct core_effects *fx, const struct task *task)
 {
-	const struct attempt *attempt = current_attempt(task);
+	for (size_t i = 0; i < task->attempt_count; i++) {
+		const struct attempt *attempt = task->attempts[i];
 
-	if (attempt && worker_is_up(core, attempt->row.worker))
-		release_attempt(fx, attempt, false);
+		if (!attempt->row.released && worker_is_up(core, attempt->row.worker))
+			release_attempt(fx, attempt, false);
+	}
+}
+
+/* True if it was in review. */
+static bool reject(struct core *core, struct core_effects *fx, struct task *task)
+{
+	if (!task_move(core, fx, task, CAUSE_REJECT, NULL))
+		return false;
+	release_all(core, fx, task);
+	return true;
 }
 
 static void act_reject(struct core *core, struct task *task, const struct act *a)
 {
-	struct task *other, *next;
-	unsigned int n = 0;
+	uint64_t group = a->act->whole_group ? task->row.group_id : 0;
+	unsigned int n;
 
 	if (!task_may_move(task, CAUSE_REJECT)) {
 		reply_failure(a->fx, &a->event->client, MAESTRO__FAILURE_CODE__FAILURE_FAILED, a->what, NULL,
 			"it is %s: only what is in review can be rejected", state_of(task));
 		return;
 	}
-	HASH_ITER (hh, core->tasks, other, next) {
-		bool sibling = a->act->whole_group && task->row.group_id && other->row.group_id == task->row.group_id;
+	n = reject(core, a->fx, task);
+	for (uint64_t id = group; group && id < group + LIMIT_COPIES; id++) { /* they were made in one turn */
+		struct task *other = find_task(core, id);
 
-		if (other != task && !sibling)
-			continue;
-		if (task_move(core, a->fx, other, CAUSE_REJECT, NULL)) {
-			release_current(core, a->fx, other);
-			n++;
-		}
+		n += other && other->row.group_id == group && reject(core, a->fx, other);
 	}
 	reply_done(a->fx, &a->event->client, "%u task%s rejected", n, n == 1 ? "" : "s");
 }
@@ -216,7 +225,7 @@ void handle_merged(struct core *core, const struct core_event *event, struct cor
 	if (!task_move(core, fx, task, CAUSE_MERGE, reason))
 		return;
 	record_audit(core, fx, "merge", "task=%" PRIu64 " commit=%s", task->row.id, str_or(task->row.commit_id, ""));
-	release_current(core, fx, task);
+	release_all(core, fx, task);
 }
 
 static void act_remove(struct core *core, struct task *task, const struct act *a)

@@ -21,6 +21,7 @@ const struct core_config core_config_default = {
 	.min_memory_bytes = UINT64_C(128) << 20,
 	.max_idle_sessions = 16,
 	.linger_ms = UINT64_C(12) * 3600 * 1000,
+	.keep_tasks_ms = UINT64_C(90) * 24 * 3600 * 1000,
 	.limited_ms = UINT64_C(30) * 60 * 1000,
 	.random = id_random,
 };
@@ -37,6 +38,7 @@ int core_new(struct core **ret_core, const struct core_config *config)
 	list_init(&core->held);
 	list_init(&core->delayed);
 	list_init(&core->dirty);
+	list_init(&core->debts);
 	*ret_core = core;
 	return 0;
 }
@@ -94,8 +96,11 @@ void core_free(struct core *core)
 	struct worker *worker, *next_worker;
 	struct project *project, *next_project;
 	struct request *request, *next_request;
+	struct debt *debt, *next_debt;
 
 	free_dead(core);
+	list_for_each_safe (debt, next_debt, &core->debts, owed)
+		debt_free(debt);
 	HASH_ITER (hh, core->tasks, task, next_task) {
 		HASH_DEL(core->tasks, task);
 		task_free(task);
@@ -192,7 +197,18 @@ struct attempt *add_attempt(struct task *task)
 	attempts[task->attempt_count++] = attempt;
 	attempt->row.task = task->row.id;
 	attempt->row.attempt = (uint32_t)task->attempt_count;
+	attempt->task = task;
+	list_init(&attempt->held);
 	return attempt;
+}
+
+void attempt_hold(struct core *core, struct attempt *attempt)
+{
+	struct worker *worker = attempt->row.released ? NULL : find_worker(core, attempt->row.worker);
+
+	list_remove(&attempt->held);
+	if (worker)
+		list_append(&worker->held, &attempt->held);
 }
 
 struct task *add_task(struct core *core, uint64_t id)
@@ -219,6 +235,7 @@ struct worker *add_worker(struct core *core, const char *name)
 	}
 	worker->state = MAESTRO__WORKER_STATE__WORKER_SUSPECT;
 	list_init(&worker->idle);
+	list_init(&worker->held);
 	HASH_ADD_KEYPTR(hh, core->workers, worker->row.name, strlen(name), worker);
 	return worker;
 }
@@ -245,6 +262,10 @@ void bury_task(struct core *core, struct task *task)
 	queue_leave(task);
 	list_remove(&task->dirty);
 	idle_remove(task);
+	for (size_t i = 0; i < task->attempt_count; i++)
+		list_remove(&task->attempts[i]->held);
+	if (core->sweep == task)
+		core->sweep = task->hh.next;
 	HASH_DEL(core->tasks, task);
 }
 
@@ -441,6 +462,20 @@ static int load_request(struct core *core, void *row, struct error *error)
 	return 0;
 }
 
+static int load_debt(struct core *core, void *row, struct error *error)
+{
+	struct debt *debt = calloc(1, sizeof(*debt));
+
+	if (!debt) {
+		row_free(ROW_DEBT, row);
+		return -ENOMEM;
+	}
+	debt->row = *(struct debt_row *)row;
+	free(row);
+	list_append(&core->debts, &debt->owed);
+	return 0;
+}
+
 static int load_event(struct core *core, void *row, struct error *error)
 {
 	struct event_row *given = row;
@@ -460,6 +495,7 @@ static int (*const loaders[ROW_TABLE_COUNT])(struct core *core, void *row, struc
 	[ROW_PROJECT] = load_project,
 	[ROW_WORKER] = load_worker,
 	[ROW_REQUEST] = load_request,
+	[ROW_DEBT] = load_debt,
 	[ROW_EVENT] = load_event,
 };
 
@@ -484,6 +520,7 @@ static void handle_start(struct core *core, const struct core_event *event, stru
 	HASH_ITER (hh, core->tasks, task, next)
 		task_load_state(core, fx, task);
 	core->loading = false;
+	retain_start(core);
 	for (struct worker *worker = core->workers; worker; worker = worker->hh.next)
 		worker->seen_ms = core->now_ms;
 	core->want_schedule = true;
@@ -494,6 +531,7 @@ static void handle_tick(struct core *core, const struct core_event *event, struc
 	workers_tick(core, fx);
 	status_tick(core, fx);
 	queue_tick(core, fx);
+	retain_tick(core, fx);
 }
 
 static void (*const handlers[])(struct core *core, const struct core_event *event, struct core_effects *fx) = {
@@ -530,8 +568,10 @@ int core_handle(struct core *core, const struct core_event *event, uint64_t now_
 
 uint64_t core_deadline(const struct core *core)
 {
-	uint64_t a = workers_deadline(core), b = status_deadline(core), c = queue_deadline(core);
+	uint64_t deadlines[] = { workers_deadline(core), status_deadline(core), queue_deadline(core), retain_deadline(core) };
+	uint64_t first = UINT64_MAX;
 
-	a = a < b ? a : b;
-	return a < c ? a : c;
+	for (size_t i = 0; i < ARRAY_SIZE(deadlines); i++)
+		first = deadlines[i] < first ? deadlines[i] : first;
+	return first;
 }

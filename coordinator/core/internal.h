@@ -22,6 +22,14 @@ enum {
 
 struct attempt {
 	struct attempt_row row;
+	struct task *task;
+	struct list held; /* in its worker's, while that may keep something of it */
+};
+
+/* A worker that was away still has to let go of this: its task was removed by force. */
+struct debt {
+	struct debt_row row;
+	struct list owed; /* in core->debts */
 };
 
 /* Whoever shares slots with others: a project, an agent, a submitter. Lives as long as the core. */
@@ -67,6 +75,7 @@ struct account_limit {
 /* Who waits for a removal, while workers let go and sessions end. */
 struct removal {
 	bool wanted, force, asked;
+	bool old; /* nobody asked: it ended long ago */
 	struct core_client client; /* actor is owned */
 	char *actor;
 };
@@ -78,7 +87,8 @@ struct task {
 	size_t attempt_count;
 	struct status_row status;
 	bool has_status;
-	uint64_t status_at_ms, status_stored_ms; /* boot time */
+	int64_t status_at_ms; /* boot time; below 0: before the machine was started */
+	uint64_t status_stored_ms, status_due_ms; /* boot time */
 	char *waiting_for;
 	struct removal removal;
 	struct share *project, *agent, *submitter; /* set when it is queued or counted first */
@@ -90,6 +100,7 @@ struct task {
 	struct list dirty;    /* in core->dirty while its status is not stored */
 	struct list idle;     /* in its worker's while its session waits in review */
 	struct worker *idle_on;
+	uint64_t kept_until_ms; /* boot time: a worker keeps unpushed work of it, so it is not asked again before */
 	UT_hash_handle hh;
 };
 
@@ -117,6 +128,7 @@ struct worker {
 	bool rebooted; /* since it was seen last */
 	uint64_t seen_ms; /* boot time */
 	uint32_t used; /* attempts in starting and running */
+	struct list held; /* attempts that it may keep something of, so that its coming and going costs what it has */
 	struct list idle; /* tasks whose sessions wait in review, the longest first */
 	uint32_t idle_count;
 	struct share **mirrors; /* projects that it had, and so has a mirror of */
@@ -163,7 +175,11 @@ struct core {
 	bool trusted;  /* this database was said to be the truth, once */
 	bool answered; /* since the start */
 	bool want_schedule;
-	struct list dirty; /* tasks whose status is not stored yet */
+	struct list dirty; /* tasks whose status is not stored yet, by when it has to be */
+	struct list debts;
+	struct task *sweep; /* retention goes on here; NULL: at the first task */
+	uint64_t sweep_at_ms;
+	int64_t clocks_ms;  /* the wall clock above boot time, when retention looked last */
 	struct task **dead; /* freed at the next event: effects may point into them */
 	size_t dead_count;
 	struct project *dead_project;
@@ -187,6 +203,8 @@ struct attempt *find_attempt(const struct task *task, uint32_t number);
 /* The newest; NULL before the first. */
 struct attempt *current_attempt(const struct task *task);
 struct attempt *add_attempt(struct task *task);
+/* Its worker has it from now on. */
+void attempt_hold(struct core *core, struct attempt *attempt);
 struct task *add_task(struct core *core, uint64_t id);
 struct worker *add_worker(struct core *core, const char *name);
 struct project *add_project(struct core *core, const char *name);
@@ -245,9 +263,22 @@ void handle_queue(struct core *core, const struct core_event *event, struct core
 /* remove.c */
 void removal_begin(struct core *core, struct core_effects *fx, struct task *task, const struct core_client *client,
 	bool force);
+/* Nobody asked for it, and nobody is told: the task ended long ago. */
+void removal_begin_old(struct core *core, struct core_effects *fx, struct task *task);
 /* Goes on with removals whose task is over. */
 void removal_continue(struct core *core, struct core_effects *fx, struct task *task);
 void release_attempt(struct core_effects *fx, const struct attempt *attempt, bool force);
+/* What the worker owes from removals while it was away is asked of it. */
+void debts_ask(struct core *core, struct core_effects *fx, const struct worker *worker);
+bool debt_known(const struct core *core, uint64_t task, uint32_t attempt);
+/* The worker is gone for good. */
+void debts_forget(struct core *core, struct core_effects *fx, const char *worker);
+void debt_free(struct debt *debt);
+
+/* retain.c: tasks that ended long ago. */
+void retain_start(struct core *core);
+void retain_tick(struct core *core, struct core_effects *fx);
+uint64_t retain_deadline(const struct core *core);
 /* A new attempt: from the last pushed commit unless fresh. The task must be able to. */
 void task_retry(struct core *core, struct core_effects *fx, struct task *task, bool fresh);
 
@@ -261,7 +292,7 @@ void worker_send_stop(struct core_effects *fx, const struct attempt *attempt);
 void worker_send_start(struct core *core, struct core_effects *fx, const struct task *task);
 bool worker_is_up(const struct core *core, const char *name);
 /* `retryable`: only of tasks that may be retried by themselves, and then they are. */
-void lose_attempts(struct core *core, struct core_effects *fx, const char *worker, const char *reason, bool retryable);
+void lose_attempts(struct core *core, struct core_effects *fx, struct worker *worker, const char *reason, bool retryable);
 /* Counts one of the task's retries and queues it again, if it has one left. */
 bool task_retry_by_itself(struct core *core, struct core_effects *fx, struct task *task);
 void handle_report(struct core *core, struct worker *worker, const Maestro__Envelope *envelope, struct core_effects *fx);

@@ -143,6 +143,7 @@ static void remove_worker(struct core *core, const struct core_event *event, str
 	struct core_effects *fx)
 {
 	struct task *task, *next;
+	struct attempt *attempt, *next_attempt;
 
 	if (worker->phase != WORKER_AWAY) {
 		reply_failure(fx, &event->client, MAESTRO__FAILURE_CODE__FAILURE_FAILED, "worker rm",
@@ -163,6 +164,9 @@ static void remove_worker(struct core *core, const struct core_event *event, str
 	effect_disconnect(fx, worker->row.name, "this worker was removed");
 	list_for_each_safe (task, next, &worker->idle, idle)
 		idle_remove(task);
+	list_for_each_safe (attempt, next_attempt, &worker->held, held)
+		list_remove(&attempt->held);
+	debts_forget(core, fx, worker->row.name);
 	HASH_DEL(core->workers, worker);
 	core->dead_worker = worker;
 	core->want_schedule = true;
@@ -192,7 +196,7 @@ static void declare_lost(struct core *core, const struct core_event *event, stru
 		return;
 	}
 	worker->state = MAESTRO__WORKER_STATE__WORKER_LOST;
-	lose_attempts(core, fx, worker->row.name, "its worker was declared lost", false);
+	lose_attempts(core, fx, worker, "its worker was declared lost", false);
 	set_worker_flag(core, event, worker, &worker->row.lost, true, "worker rm --lost", "lost", fx);
 }
 

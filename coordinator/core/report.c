@@ -354,7 +354,7 @@ static bool is_question(const struct task *task, const Maestro__AgentStatus *sta
 static void take_status(struct core *core, struct core_effects *fx, struct task *task, const Maestro__AgentStatus *status)
 {
 	struct status_row *row = &task->status;
-	uint64_t age = status->has_age_ms && status->age_ms < core->now_ms ? status->age_ms : 0;
+	uint64_t age = status->has_age_ms && status->age_ms <= core->now_ms ? status->age_ms : 0;
 
 	row->task = task->row.id;
 	row->attempt = task->row.attempt;
@@ -365,7 +365,7 @@ static void take_status(struct core *core, struct core_effects *fx, struct task 
 	row->has_progress = status->has_progress;
 	row->progress = status->progress > 100 ? 100 : status->progress;
 	row->time_ms = core->wall_ms - (int64_t)age;
-	task->status_at_ms = core->now_ms - age;
+	task->status_at_ms = (int64_t)(core->now_ms - age);
 	task->has_status = true;
 }
 
@@ -374,7 +374,7 @@ static void take_status(struct core *core, struct core_effects *fx, struct task 
 static void note_limit(struct core *core, struct core_effects *fx, struct worker *worker, const struct task *task,
 	const Maestro__AgentStatus *status)
 {
-	uint64_t until_ms = task->status_at_ms + core->config.limited_ms;
+	uint64_t until_ms = (uint64_t)task->status_at_ms + core->config.limited_ms;
 
 	if (!task->agent || agent_is_builtin(task->row.agent))
 		return;
@@ -406,6 +406,7 @@ void handle_status(struct core *core, struct worker *worker, const Maestro__Enve
 	} else if (core->now_ms - task->status_stored_ms >= STATUS_STORE_MS) {
 		store_status(core, fx, task);
 	} else if (!list_linked(&task->dirty)) {
+		task->status_due_ms = core->now_ms + STATUS_STORE_MS;
 		list_append(&core->dirty, &task->dirty);
 	}
 	note_limit(core, fx, worker, task, report->status);
@@ -415,18 +416,16 @@ void status_tick(struct core *core, struct core_effects *fx)
 {
 	struct task *task, *next;
 
-	list_for_each_safe (task, next, &core->dirty, dirty)
-		if (core->now_ms - task->status_stored_ms >= STATUS_STORE_MS)
-			store_status(core, fx, task);
+	list_for_each_safe (task, next, &core->dirty, dirty) {
+		if (task->status_due_ms > core->now_ms)
+			return;
+		store_status(core, fx, task);
+	}
 }
 
 uint64_t status_deadline(const struct core *core)
 {
-	const struct task *task;
-	uint64_t first = UINT64_MAX;
+	const struct task *task = list_first(&core->dirty, struct task, dirty);
 
-	list_for_each (task, &core->dirty, dirty)
-		if (task->status_stored_ms + STATUS_STORE_MS < first)
-			first = task->status_stored_ms + STATUS_STORE_MS;
-	return first;
+	return task ? task->status_due_ms : UINT64_MAX;
 }

@@ -64,6 +64,7 @@ void restore_take_attempt(struct core *core, struct core_effects *fx, struct tas
 		set_text(fx, &attempt->row.reason, "known to its worker only: a backup was restored");
 		if (row_set_blob(&attempt->row.run_id, attempt->row.attempt == number ? run_id : unknown, sizeof(unknown)))
 			fx->error = -ENOMEM;
+		attempt_hold(core, attempt);
 		effect_put(fx, ROW_ATTEMPT, &attempt->row);
 	}
 }

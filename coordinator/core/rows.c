@@ -99,6 +99,12 @@ static const struct row_column request_columns[] = {
 	COLUMN(request_row, created_ms, I64),
 };
 
+static const struct row_column debt_columns[] = {
+	COLUMN(debt_row, task, U64),
+	COLUMN(debt_row, attempt, U32),
+	COLUMN(debt_row, worker, TEXT),
+};
+
 static const struct row_column key_columns[] = {
 	COLUMN(key_row, public_key, BLOB),
 	COLUMN(key_row, role, I32),
@@ -147,6 +153,7 @@ static const struct row_layout layouts[ROW_TABLE_COUNT] = {
 	[ROW_PROJECT] = LAYOUT(project, 1),
 	[ROW_WORKER] = LAYOUT(worker, 1),
 	[ROW_REQUEST] = LAYOUT(request, 1),
+	[ROW_DEBT] = LAYOUT(debt, 2),
 	[ROW_KEY] = LAYOUT(key, 1),
 	[ROW_TOKEN] = LAYOUT(token, 1),
 	[ROW_EVENT] = LAYOUT(event, 1),

@@ -19,6 +19,7 @@ enum row_table {
 	ROW_PROJECT,
 	ROW_WORKER,
 	ROW_REQUEST,
+	ROW_DEBT,
 	ROW_KEY,
 	ROW_TOKEN,
 	ROW_EVENT,
@@ -109,6 +110,13 @@ struct request_row {
 	uint64_t first_task;
 	uint32_t count;
 	int64_t created_ms;
+};
+
+/* A worker that was away when a task was removed by force still has to throw this attempt away. */
+struct debt_row {
+	uint64_t task;
+	uint32_t attempt;
+	char *worker;
 };
 
 struct key_row {

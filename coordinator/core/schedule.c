@@ -170,6 +170,7 @@ static void assign(struct core *core, struct core_effects *fx, struct task *task
 	set_text(fx, &attempt->row.branch, branch);
 	if (row_set_blob(&attempt->row.run_id, run_id, sizeof(run_id)))
 		fx->error = -ENOMEM;
+	attempt_hold(core, attempt);
 	worker_note_project(fx, worker, task->project);
 	task->project->served = task->submitter->served = ++core->placed;
 	task_move(core, fx, task, CAUSE_ASSIGN, NULL);

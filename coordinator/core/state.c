@@ -165,9 +165,15 @@ void task_load_state(struct core *core, struct core_effects *fx, struct task *ta
 	for (size_t i = 0; i < task->attempt_count; i++) {
 		struct worker *worker = find_worker(core, task->attempts[i]->row.worker);
 
+		attempt_hold(core, task->attempts[i]);
 		if (worker)
 			worker_note_project(fx, worker, task->project);
 	}
+	/* By the wall clock, which alone lasts over a start of the machine. It may have been set meanwhile: what the worker
+	 * says when it is back, by a clock that cannot be set, takes the place of this. */
+	if (task->has_status)
+		task->status_at_ms = (int64_t)core->now_ms -
+			(core->wall_ms > task->status.time_ms ? core->wall_ms - task->status.time_ms : 0);
 	count_slot(core, fx, task, QUEUED, task->row.state);
 	idle_update(core, fx, task);
 	queue_follow(core, fx, task);

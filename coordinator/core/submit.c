@@ -47,7 +47,6 @@ static bool check_project(struct core *core, struct submission *s)
 	_cleanup_(buf_deinit) struct buf names = BUF_NULL;
 	const char *name = s->submit->project;
 
-	list_projects(core, &names);
 	if (!core->projects)
 		return REFUSE(s, NOT_FOUND, "`maestro project add NAME URL`, or `maestro up` in a git repository",
 			"there is no project yet");
@@ -55,7 +54,9 @@ static bool check_project(struct core *core, struct submission *s)
 		s->project = find_project(core, name);
 	else if (HASH_COUNT(core->projects) == 1)
 		s->project = core->projects;
-	else
+	if (!s->project)
+		list_projects(core, &names);
+	if (!s->project && (!name || !*name))
 		return REFUSE(s, USAGE, "name one with -p", "there are several projects: %s", buf_text(&names));
 	if (!s->project)
 		return REFUSE(s, NOT_FOUND, "`maestro project ls` lists them", "no project '%s' (there is: %s)", name,
@@ -89,31 +90,45 @@ static void list_agents(const struct core *core, struct buf *out, const char **r
 	*ret_only = n == 1 ? seen[0] : NULL;
 }
 
-static bool check_agents(struct core *core, struct submission *s)
+/* What there is goes through all workers, so it is looked at only to refuse, or where nothing was said. */
+static bool refuse_agent(const struct core *core, struct submission *s, const char *why, const char *agent, const char *hint)
 {
 	_cleanup_(buf_deinit) struct buf known = BUF_NULL;
 	const char *only;
 
 	list_agents(core, &known, &only);
-	for (size_t i = 0; i < s->submit->n_agents; i++)
-		if (!name_valid(s->submit->agents[i]) || !agent_known(core, s->submit->agents[i]))
-			return REFUSE(s, NOT_FOUND, "`maestro worker ls` shows what each worker has",
-				"no worker has the agent '%s' (there is: %s)", s->submit->agents[i], buf_text(&known));
-	if (s->submit->n_agents)
+	return REFUSE(s, NOT_FOUND, hint, "%s '%s' (there is: %s)", why, agent, buf_text(&known));
+}
+
+static bool choose_agent(const struct core *core, struct submission *s)
+{
+	_cleanup_(buf_deinit) struct buf known = BUF_NULL;
+
+	list_agents(core, &known, &s->default_agent);
+	if (s->default_agent)
 		return true;
-	if (s->project->row.agent && *s->project->row.agent)
-		s->default_agent = s->project->row.agent;
-	else if (only)
-		s->default_agent = only;
-	else if (strcmp(buf_text(&known), "command, shell") == 0)
+	if (strcmp(buf_text(&known), "command, shell") == 0)
 		return REFUSE(s, NOT_FOUND, "`-a command` runs the prompt as a shell command",
 			"no worker has an AI agent, and none was named with -a (there is: command, shell)");
-	else
-		return REFUSE(s, USAGE, "name one with -a; `-a command` runs the prompt as a shell command",
-			"which agent? (there is: %s)", buf_text(&known));
-	if (!agent_known(core, s->default_agent))
-		return REFUSE(s, NOT_FOUND, "name another with -a", "no worker has the project's agent '%s' (there is: %s)",
-			s->default_agent, buf_text(&known));
+	return REFUSE(s, USAGE, "name one with -a; `-a command` runs the prompt as a shell command",
+		"which agent? (there is: %s)", buf_text(&known));
+}
+
+static bool check_agents(struct core *core, struct submission *s)
+{
+	const char *fallback = s->project->row.agent;
+
+	for (size_t i = 0; i < s->submit->n_agents; i++)
+		if (!name_valid(s->submit->agents[i]) || !agent_known(core, s->submit->agents[i]))
+			return refuse_agent(core, s, "no worker has the agent", s->submit->agents[i],
+				"`maestro worker ls` shows what each worker has");
+	if (s->submit->n_agents)
+		return true;
+	if (!fallback || !*fallback)
+		return choose_agent(core, s);
+	if (!agent_known(core, fallback))
+		return refuse_agent(core, s, "no worker has the project's agent", fallback, "name another with -a");
+	s->default_agent = fallback;
 	return true;
 }
 

@@ -26,8 +26,8 @@ static void view_status(const struct task *task, uint64_t now_ms, Maestro__Agent
 	status->progress = row->progress;
 	status->has_source = row->source != 0;
 	status->source = (Maestro__StatusSource)row->source;
-	status->has_age_ms = task->status_at_ms != 0; /* not known after a restart, until it is told again */
-	status->age_ms = now_ms > task->status_at_ms ? now_ms - task->status_at_ms : 0;
+	status->has_age_ms = true;
+	status->age_ms = (int64_t)now_ms > task->status_at_ms ? (uint64_t)((int64_t)now_ms - task->status_at_ms) : 0;
 }
 
 static void view_attempt(const struct attempt_row *row, Maestro__Attempt *attempt)

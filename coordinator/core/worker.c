@@ -39,12 +39,24 @@ static void forget_inventory(struct worker *worker)
 	worker->inventory_count = 0;
 }
 
+/* One of this name may have been here before, and have been removed. */
+static struct worker *add_newcomer(struct core *core, const char *name)
+{
+	struct worker *worker = add_worker(core, name);
+
+	for (struct task *task = core->tasks; worker && task; task = task->hh.next)
+		for (size_t i = 0; i < task->attempt_count; i++)
+			if (strcmp(task->attempts[i]->row.worker, name) == 0)
+				attempt_hold(core, task->attempts[i]);
+	return worker;
+}
+
 void handle_connected(struct core *core, const struct core_event *event, struct core_effects *fx)
 {
 	struct worker *worker = find_worker(core, event->worker);
 
 	if (!worker)
-		worker = add_worker(core, event->worker);
+		worker = add_newcomer(core, event->worker);
 	if (!worker) {
 		fx->error = -ENOMEM;
 		return;
@@ -152,14 +164,14 @@ static bool may_lose(const struct task *task)
 	return task->spec && task->row.retries_used < task->spec->retries && !task->row.stopping;
 }
 
-void lose_attempts(struct core *core, struct core_effects *fx, const char *worker, const char *reason, bool retryable)
+void lose_attempts(struct core *core, struct core_effects *fx, struct worker *worker, const char *reason, bool retryable)
 {
-	struct task *task, *next;
+	struct attempt *attempt;
 
-	HASH_ITER (hh, core->tasks, task, next) {
-		struct attempt *attempt = current_attempt(task);
+	list_for_each (attempt, &worker->held, held) {
+		struct task *task = attempt->task;
 
-		if (!attempt || strcmp(attempt->row.worker, worker) != 0 || (retryable && !may_lose(task)))
+		if (attempt != current_attempt(task) || (retryable && !may_lose(task)))
 			continue;
 		if (task_move(core, fx, task, CAUSE_LOSE, reason) && retryable)
 			task_retry_by_itself(core, fx, task);
@@ -170,16 +182,26 @@ void lose_attempts(struct core *core, struct core_effects *fx, const char *worke
 
 /* --- the inventory and its verdicts -------------------------------------------------------------------------- */
 
+static int compare_entries(const void *a, const void *b)
+{
+	const struct inventory_entry *x = a, *y = b;
+
+	if (x->task != y->task)
+		return x->task < y->task ? -1 : 1;
+	if (x->attempt != y->attempt)
+		return x->attempt < y->attempt ? -1 : 1;
+	return memcmp(x->run_id, y->run_id, sizeof(x->run_id));
+}
+
+/* The inventory is in order from its last page on. */
 static const struct inventory_entry *inventory_find(const struct worker *worker, const struct attempt *attempt)
 {
-	for (size_t i = 0; i < worker->inventory_count; i++) {
-		const struct inventory_entry *entry = &worker->inventory[i];
+	struct inventory_entry like = { .task = attempt->row.task, .attempt = attempt->row.attempt };
 
-		if (entry->task == attempt->row.task && entry->attempt == attempt->row.attempt &&
-			memcmp(entry->run_id, attempt->row.run_id.data, sizeof(entry->run_id)) == 0)
-			return entry;
-	}
-	return NULL;
+	if (!worker->inventory_count)
+		return NULL;
+	memcpy(like.run_id, attempt->row.run_id.data, sizeof(like.run_id));
+	return bsearch(&like, worker->inventory, worker->inventory_count, sizeof(like), compare_entries);
 }
 
 static bool entry_live(const struct inventory_entry *entry)
@@ -254,12 +276,13 @@ static void judge_absent(struct core *core, struct core_effects *fx, struct work
 {
 	const char *reason = worker->rebooted ? "its worker's machine was started again" :
 						"its session vanished from the worker";
-	struct task *task, *next;
+	_cleanup_(buf_deinit) struct buf removed = BUF_NULL; /* ids: going on takes attempts out of the list */
+	struct attempt *attempt;
 
-	HASH_ITER (hh, core->tasks, task, next) {
-		struct attempt *attempt = current_attempt(task);
+	list_for_each (attempt, &worker->held, held) {
+		struct task *task = attempt->task;
 
-		if (!attempt || strcmp(attempt->row.worker, worker->row.name) != 0 || inventory_find(worker, attempt))
+		if (attempt != current_attempt(task) || inventory_find(worker, attempt))
 			continue;
 		if (task->row.state == RUNNING)
 			task_move(core, fx, task, CAUSE_LOSE, reason);
@@ -267,7 +290,14 @@ static void judge_absent(struct core *core, struct core_effects *fx, struct work
 			attempt_set_session(core, fx, task, attempt, MAESTRO__SESSION_STATE__SESSION_ENDED);
 		else if (task->row.state == STARTING && task->row.stopping)
 			task_move(core, fx, task, CAUSE_STOP, "stopped before it began");
-		removal_continue(core, fx, task);
+		if (task->removal.wanted && buf_append(&removed, &task->row.id, sizeof(task->row.id)))
+			fx->error = -ENOMEM;
+	}
+	for (size_t at = 0; at < removed.len && !fx->error; at += sizeof(uint64_t)) {
+		uint64_t id;
+
+		memcpy(&id, removed.data + at, sizeof(id));
+		removal_continue(core, fx, find_task(core, id));
 	}
 }
 
@@ -347,10 +377,13 @@ static void handle_inventory(struct core *core, struct worker *worker, const Mae
 	}
 	if (!page->last)
 		return;
-	if (page->has_total && page->total != worker->inventory_count)
+	if (page->has_total && page->total != worker->inventory_count) {
 		effect_disconnect(fx, worker->row.name, "an inventory whose total is wrong");
-	else
-		judge_all(core, fx, worker);
+		return;
+	}
+	if (worker->inventory_count)
+		qsort(worker->inventory, worker->inventory_count, sizeof(*worker->inventory), compare_entries);
+	judge_all(core, fx, worker);
 }
 
 /* --- READY --------------------------------------------------------------------------------------------------- */
@@ -358,20 +391,17 @@ static void handle_inventory(struct core *core, struct worker *worker, const Mae
 /* What was committed while the worker was away, and what it may never have heard. */
 static void catch_up(struct core *core, struct core_effects *fx, struct worker *worker)
 {
-	struct task *task, *next;
+	const struct attempt *attempt;
 
-	HASH_ITER (hh, core->tasks, task, next) {
-		const struct attempt *attempt = current_attempt(task);
-		bool known;
+	list_for_each (attempt, &worker->held, held) {
+		const struct task *task = attempt->task;
+		bool known = inventory_find(worker, attempt) != NULL, current = attempt == current_attempt(task);
 
-		if (!attempt || strcmp(attempt->row.worker, worker->row.name) != 0)
-			continue;
-		known = inventory_find(worker, attempt) != NULL;
-		if (task->row.state == STARTING && !known && !core->question)
+		if (current && task->row.state == STARTING && !known && !core->question)
 			worker_send_start(core, fx, task);
-		else if ((task->row.state == STARTING || task->row.state == RUNNING) && task->row.stopping)
+		else if (current && (task->row.state == STARTING || task->row.state == RUNNING) && task->row.stopping)
 			worker_send_stop(fx, attempt);
-		else if ((task->row.state == MERGED || task->row.state == REJECTED) && known && !attempt->row.released)
+		else if ((task->row.state == MERGED || task->row.state == REJECTED) && known)
 			release_attempt(fx, attempt, false);
 	}
 }
@@ -383,7 +413,8 @@ static void release_strangers(struct core *core, struct core_effects *fx, struct
 		const struct inventory_entry *entry = &worker->inventory[i];
 		struct attempt gone = { .row = { .task = entry->task, .attempt = entry->attempt, .worker = worker->row.name } };
 
-		if (!core->question && !find_task(core, entry->task) && entry->task < core->next_task)
+		if (!core->question && !find_task(core, entry->task) && entry->task < core->next_task &&
+			!debt_known(core, entry->task, entry->attempt))
 			release_attempt(fx, &gone, false);
 	}
 }
@@ -396,6 +427,8 @@ static void handle_ready(struct core *core, struct worker *worker, const Maestro
 	worker->phase = WORKER_UP;
 	catch_up(core, fx, worker);
 	release_strangers(core, fx, worker);
+	if (!core->question)
+		debts_ask(core, fx, worker);
 	record_event(core, fx, "worker.ready", NULL, worker->row.name, NULL);
 	effect_changed_worker(fx, worker->row.name);
 	core->want_schedule = true;
@@ -514,7 +547,7 @@ static void expire(struct core *core, struct core_effects *fx, struct worker *wo
 			continue;
 		}
 		worker->given_up = true;
-		lose_attempts(core, fx, worker->row.name, "its worker was silent for too long", true);
+		lose_attempts(core, fx, worker, "its worker was silent for too long", true);
 	}
 }
 

@@ -44,6 +44,9 @@ static const char *const schema_steps[] = {
 	/* 2: when a request was seen, so that it can be forgotten; those that are there were all seen lately, for all we know */
 	"ALTER TABLE request ADD COLUMN created_ms INTEGER NOT NULL DEFAULT 0;"
 	"UPDATE request SET created_ms = strftime('%s', 'now') * 1000;",
+	/* 3: what a worker that is away still has to throw away */
+	"CREATE TABLE debt (task INTEGER NOT NULL, attempt INTEGER NOT NULL, worker TEXT NOT NULL,"
+	" PRIMARY KEY (task, attempt)) WITHOUT ROWID;",
 };
 
 #define SCHEMA_VERSION ((int)(sizeof(schema_steps) / sizeof(schema_steps[0])))

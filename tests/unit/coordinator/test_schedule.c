@@ -5,180 +5,9 @@
 #include <cmocka.h>
 #include <stdio.h>
 #include <string.h>
-#include "coordinator/core/core.h"
 #include "proto/base/id.h"
 #include "proto/wire/message.h"
-
-#define BODY(kind) MAESTRO__ENVELOPE__BODY_##kind
-
-struct world {
-	struct core *core;
-	struct core_effects effects;
-	uint64_t now_ms, reports;
-};
-
-static void handle(struct world *world, struct core_event *event)
-{
-	core_effects_clear(&world->effects);
-	assert_int_equal(core_handle(world->core, event, world->now_ms, &world->effects), 0);
-}
-
-static void add_project(struct world *world, const char *name)
-{
-	Maestro__ProjectAdd add = MAESTRO__PROJECT_ADD__INIT;
-	struct core_event event = { .type = CORE_EVENT_PROJECT_ADD, .project_add = &add };
-
-	add.name = (char *)(uintptr_t)name;
-	add.url = bytes_of("h:p");
-	add.base_branch = (char *)"main";
-	handle(world, &event);
-}
-
-static void world_init(struct world *world, const struct core_config *config)
-{
-	struct core_event start = { .type = CORE_EVENT_START };
-
-	*world = (struct world){ .effects = CORE_EFFECTS_NULL, .now_ms = 1000 };
-	assert_int_equal(core_new(&world->core, config ? config : &core_config_default), 0);
-	handle(world, &start);
-	add_project(world, "p");
-	add_project(world, "q");
-}
-
-static void world_deinit(struct world *world)
-{
-	core_effects_deinit(&world->effects);
-	core_free(world->core);
-}
-
-static void tell(struct world *world, const char *worker, Maestro__Envelope *envelope)
-{
-	struct core_event event = { .type = CORE_EVENT_WORKER_MESSAGE, .worker = worker, .envelope = envelope };
-
-	handle(world, &event);
-}
-
-/* A worker that is past READY. */
-static void add_worker(struct world *world, const char *name, Maestro__WorkerInfo *info)
-{
-	struct core_event connected = { .type = CORE_EVENT_WORKER_CONNECTED, .worker = name, .text = "b", .name = "t" };
-	Maestro__Envelope told = MAESTRO__ENVELOPE__INIT, pages = told, ready = told;
-	Maestro__Inventory inventory = MAESTRO__INVENTORY__INIT;
-	Maestro__WorkerReady up = MAESTRO__WORKER_READY__INIT;
-
-	handle(world, &connected);
-	told.body_case = BODY(WORKER_INFO);
-	told.worker_info = info;
-	tell(world, name, &told);
-	inventory.last = true;
-	pages.body_case = BODY(INVENTORY);
-	pages.inventory = &inventory;
-	tell(world, name, &pages);
-	ready.body_case = BODY(WORKER_READY);
-	ready.worker_ready = &up;
-	tell(world, name, &ready);
-}
-
-static void add_slots(struct world *world, const char *name, uint32_t slots)
-{
-	Maestro__AgentProgram agent = MAESTRO__AGENT_PROGRAM__INIT, *agents[] = { &agent };
-	Maestro__WorkerInfo info = MAESTRO__WORKER_INFO__INIT;
-
-	agent.name = (char *)"claude";
-	info.has_slots = true;
-	info.slots = slots;
-	info.n_agents = 1;
-	info.agents = agents;
-	add_worker(world, name, &info);
-}
-
-struct wish {
-	const char *project, *agent, *who, *label;
-	int priority;
-	uint32_t retries;
-	uint64_t after;
-};
-
-static void submit(struct world *world, struct wish wish)
-{
-	Maestro__Submit submit = MAESTRO__SUBMIT__INIT;
-	Maestro__Label label = MAESTRO__LABEL__INIT, *labels[] = { &label };
-	struct core_event event = { .type = CORE_EVENT_SUBMIT, .submit = &submit,
-		.client = { 1, 1, wish.who ? wish.who : "test" } };
-	char *agent = (char *)(uintptr_t)(wish.agent ? wish.agent : "command");
-
-	submit.project = (char *)(uintptr_t)(wish.project ? wish.project : "p");
-	submit.n_agents = 1;
-	submit.agents = &agent;
-	submit.prompt = bytes_of("true");
-	submit.has_priority = true;
-	submit.priority = wish.priority;
-	submit.has_retries = true;
-	submit.retries = wish.retries;
-	label.key = (char *)"gpu";
-	label.value = (char *)(uintptr_t)wish.label;
-	submit.n_labels = wish.label != NULL;
-	submit.labels = labels;
-	submit.n_after = wish.after != 0;
-	submit.after = &wish.after;
-	handle(world, &event);
-}
-
-static void report(struct world *world, uint64_t task, Maestro__AttemptPhase phase, bool retryable)
-{
-	const struct attempt_row *attempt = core_attempt(world->core, task, 0);
-	Maestro__AttemptReport message = MAESTRO__ATTEMPT_REPORT__INIT;
-	Maestro__Envelope envelope = MAESTRO__ENVELOPE__INIT;
-	_cleanup_free_ char *worker = strdup(attempt->worker);
-
-	message.number = ++world->reports;
-	message.task = task;
-	message.attempt = attempt->attempt;
-	message.run_id = (ProtobufCBinaryData){ attempt->run_id.len, attempt->run_id.data };
-	message.phase = phase;
-	message.has_retryable = true;
-	message.retryable = retryable;
-	message.commit = (char *)"0123456789012345678901234567890123456789";
-	message.has_session_live = message.session_live = true;
-	envelope.body_case = BODY(ATTEMPT_REPORT);
-	envelope.attempt_report = &message;
-	tell(world, worker, &envelope);
-}
-
-static void say_status(struct world *world, uint64_t task, Maestro__AgentState state)
-{
-	Maestro__AgentStatus status = MAESTRO__AGENT_STATUS__INIT;
-	Maestro__StatusReport message = MAESTRO__STATUS_REPORT__INIT;
-	Maestro__Envelope envelope = MAESTRO__ENVELOPE__INIT;
-
-	status.state = state;
-	message.task = task;
-	message.attempt = 1;
-	message.status = &status;
-	envelope.body_case = BODY(STATUS_REPORT);
-	envelope.status_report = &message;
-	tell(world, core_attempt(world->core, task, 0)->worker, &envelope);
-}
-
-static void pause_queue(struct world *world, bool paused)
-{
-	struct core_event event = { .type = CORE_EVENT_QUEUE, .flag = paused };
-
-	handle(world, &event);
-}
-
-static void tick(struct world *world, uint64_t now_ms)
-{
-	struct core_event event = { .type = CORE_EVENT_TICK };
-
-	world->now_ms = now_ms;
-	handle(world, &event);
-}
-
-static int state_of(const struct world *world, uint64_t task)
-{
-	return core_task(world->core, task)->state;
-}
+#include "tests/unit/coordinator/world.h"
 
 static void assert_waits(struct world *world, uint64_t task, const char *why)
 {
@@ -189,11 +18,6 @@ static void assert_waits(struct world *world, uint64_t task, const char *why)
 	assert_string_equal(said, why);
 	maestro__task__free_unpacked(view, NULL);
 }
-
-#define QUEUED MAESTRO__TASK_STATE__TASK_QUEUED
-#define STARTING MAESTRO__TASK_STATE__TASK_STARTING
-#define RUNNING MAESTRO__TASK_STATE__TASK_RUNNING
-#define EXITED MAESTRO__ATTEMPT_PHASE__PHASE_EXITED
 
 static void test_priority_then_age(void **state)
 {
@@ -267,7 +91,7 @@ static void test_why_it_waits(void **state)
 	info.slots = 1;
 	info.disk_free_bytes = 1000;
 	info.memory_free_bytes = UINT64_C(1) << 40;
-	add_worker(&world, "w2", &info);
+	world_add_worker(&world, "w2", &info);
 	submit(&world, (struct wish){ .label = "a100" });
 	assert_waits(&world, 1, "2 workers lack label gpu=a100");
 	submit(&world, (struct wish){ .agent = "claude" });
@@ -409,9 +233,9 @@ static void test_silent_worker(void **state)
 	act.action = MAESTRO__WORKER_ACTION__WORKER_DECLARE_LOST;
 	lost.worker_act = &act;
 	lost.client = (struct core_client){ 1, 1, "test" };
-	handle(&world, &lost);
+	world_handle(&world, &lost);
 	assert_int_equal(state_of(&world, 1), RUNNING); /* it answers */
-	handle(&world, &gone);
+	world_handle(&world, &gone);
 	end_ms = world.now_ms + core_config_default.silence_ms;
 	while (core_deadline(world.core) < end_ms)
 		tick(&world, core_deadline(world.core));
@@ -420,7 +244,7 @@ static void test_silent_worker(void **state)
 	assert_int_equal(state_of(&world, 1), QUEUED);
 	assert_int_equal(core_attempt(world.core, 1, 1)->state, MAESTRO__TASK_STATE__TASK_LOST);
 	assert_int_equal(state_of(&world, 2), RUNNING);
-	handle(&world, &lost);
+	world_handle(&world, &lost);
 	assert_int_equal(state_of(&world, 2), MAESTRO__TASK_STATE__TASK_LOST);
 }
 
@@ -451,7 +275,7 @@ static Maestro__Verdict show(struct world *world, const char *name, uint64_t tas
 	Maestro__Inventory inventory = MAESTRO__INVENTORY__INIT;
 	Maestro__Envelope envelope = MAESTRO__ENVELOPE__INIT;
 
-	handle(world, &connected);
+	world_handle(world, &connected);
 	entry.task = task;
 	entry.attempt = attempt;
 	entry.run_id = (ProtobufCBinaryData){ sizeof(foreign_run), foreign_run };
@@ -485,7 +309,7 @@ static void test_restored_backup_asks(void **state)
 	assert_waits(&world, 1, "a backup was restored, it seems: an admin has to say so first");
 	submit(&world, (struct wish){ 0 });
 	assert_null(core_task(world.core, 2)); /* refused */
-	handle(&world, &answer);
+	world_handle(&world, &answer);
 	assert_false(core_restore_asked(world.core));
 	assert_int_equal(state_of(&world, 1), STARTING);
 	submit(&world, (struct wish){ 0 });
@@ -504,7 +328,7 @@ static void test_restored_attempt(void **state)
 	submit(&world, (struct wish){ 0 });
 	assert_int_equal(show(&world, "x", 1, 2, MAESTRO__ATTEMPT_PHASE__PHASE_RUNNING),
 		MAESTRO__VERDICT__VERDICT_QUARANTINE);
-	handle(&world, &answer);
+	world_handle(&world, &answer);
 	add_slots(&world, "w", 1);
 	assert_int_equal(core_task(world.core, 1)->attempt, 3);
 	assert_int_equal(show(&world, "x", 1, 2, MAESTRO__ATTEMPT_PHASE__PHASE_RUNNING), MAESTRO__VERDICT__VERDICT_KILL);
