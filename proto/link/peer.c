@@ -394,8 +394,11 @@ static void on_frame(struct link_stream *stream, enum channel channel, const uin
 
 	connection->received_ms = clock_boottime_ms();
 	if (message_unpack(&maestro__envelope__descriptor, payload, len, &message, &error)) {
-		link_log_limited(peer->link, "peer=%s: a broken message: %s", peer->claim.address, error_text(&error, 0));
-		peer_end(peer, "a broken message");
+		char why[128];
+
+		snprintf(why, sizeof(why), "a broken message: %s", error_text(&error, 0));
+		link_log_limited(peer->link, "peer=%s: %s", peer->claim.address, why);
+		peer_end(peer, why);
 		return;
 	}
 	envelope = (const Maestro__Envelope *)message.base;

@@ -9,6 +9,7 @@
 struct message_block {
 	struct message_block *next;
 	size_t used, size;
+	bool is_one; /* all of it is one piece */
 	max_align_t data[];
 };
 
@@ -16,6 +17,24 @@ struct arena {
 	struct message_block *blocks;
 	size_t left_bytes;
 };
+
+/* What is this large has a block of its own, so that it can be given back. */
+#define ARENA_LARGE_BYTES 1024u
+#define ARENA_SEARCH_MAX 64u
+
+/* Never before the block that is being filled, unless there is none. */
+static struct message_block *arena_add(struct arena *arena, size_t size, bool is_one)
+{
+	struct message_block *block = malloc(sizeof(*block) + size), **place = &arena->blocks;
+
+	if (!block)
+		return NULL;
+	if (is_one && *place)
+		place = &(*place)->next;
+	*block = (struct message_block){ .next = *place, .size = size, .used = is_one ? size : 0, .is_one = is_one };
+	*place = block;
+	return block;
+}
 
 static void *arena_alloc(void *userdata, size_t size)
 {
@@ -26,23 +45,40 @@ static void *arena_alloc(void *userdata, size_t size)
 
 	if (want < size || want > arena->left_bytes)
 		return NULL;
-	if (!block || block->size - block->used < want) {
-		size_t room = want > 2048 ? want : 2048;
-
-		block = malloc(sizeof(*block) + room);
+	if (want >= ARENA_LARGE_BYTES) {
+		block = arena_add(arena, want, true);
 		if (!block)
 			return NULL;
-		*block = (struct message_block){ .next = arena->blocks, .size = room };
-		arena->blocks = block;
+		p = block->data;
+	} else {
+		if (!block || block->size - block->used < want)
+			block = arena_add(arena, 2048, false);
+		if (!block)
+			return NULL;
+		p = (char *)block->data + block->used;
+		block->used += want;
 	}
-	p = (char *)block->data + block->used;
-	block->used += want;
 	arena->left_bytes -= want;
 	return p;
 }
 
+/* The decoder gives back what it needed to find the fields of a message with more than 16 of them. A list of such
+ * messages would use up what the list may take; it is one of the newest blocks. */
 static void arena_free(void *userdata, void *pointer)
 {
+	struct arena *arena = userdata;
+	struct message_block **place = &arena->blocks;
+
+	for (unsigned int i = 0; *place && i < ARENA_SEARCH_MAX; i++, place = &(*place)->next) {
+		struct message_block *block = *place;
+
+		if (!block->is_one || (void *)block->data != pointer)
+			continue;
+		*place = block->next;
+		arena->left_bytes += block->size;
+		free(block);
+		return;
+	}
 }
 
 static bool text_ok(const char *text)
