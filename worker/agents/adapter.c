@@ -123,6 +123,20 @@ const char *const *adapter_version_argv(const struct adapter *adapter)
 	return adapter->version[0] ? (const char *const *)adapter->version : NULL;
 }
 
+const char *const *adapter_login_argv(const struct adapter *adapter)
+{
+	return adapter->login[0] ? (const char *const *)adapter->login : NULL;
+}
+
+bool adapter_has_credential(const struct adapter *adapter)
+{
+	for (size_t i = 0; adapter->pass[i]; i++)
+		if ((str_ends(adapter->pass[i], "_KEY") || str_ends(adapter->pass[i], "_TOKEN")) &&
+			*str_or(getenv(adapter->pass[i]), ""))
+			return true;
+	return false;
+}
+
 const char *const *adapter_patterns(const struct adapter *adapter, enum adapter_pattern which)
 {
 	return (const char *const *)adapter->patterns[which];

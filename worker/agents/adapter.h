@@ -1,7 +1,7 @@
 /* Adapters: what Maestro knows of an AI CLI, as data. One file a CLI, DATA/agents/NAME.conf (libconfuse; in single
  * quotes nothing is expanded by it).
  *
- *   title, program, agent, interactive, prompt (argument|file|paste|none), version = {command}
+ *   title, program, agent, interactive, prompt (argument|file|paste|none), version = {command}, login = {command}
  *   arguments { words = {…} }        a group: left out whole if a placeholder in it has no value
  *   permission NAME { words = {…} environment = {…} }   the modes that --permission may name
  *   environment = {"KEY=VALUE"}, pass = {"KEY"}         set, and handed over from the worker's own environment
@@ -60,6 +60,10 @@ enum adapter_prompt adapter_prompt(const struct adapter *adapter);
 int adapter_detect(const struct adapter *adapter, const char *path, char **ret_program, struct error *error);
 /* The command that prints its version, NULL-terminated, NULL if it has none. Run it with a time limit. */
 const char *const *adapter_version_argv(const struct adapter *adapter);
+/* The command that ends with 0 if somebody is logged in, with 1 if not; NULL if it has none. Run it with a time limit. */
+const char *const *adapter_login_argv(const struct adapter *adapter);
+/* Whether a key or token that it is handed over stands in our environment. */
+bool adapter_has_credential(const struct adapter *adapter);
 
 enum adapter_pattern { ADAPTER_BUSY, ADAPTER_WAITING, ADAPTER_LIMITED, ADAPTER_PATTERN_COUNT };
 /* Texts that its screen shows then, NULL-terminated, maybe none. */

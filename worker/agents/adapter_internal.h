@@ -21,7 +21,7 @@ struct adapter {
 	char *name, *title, *program;
 	bool agent, interactive;
 	enum adapter_prompt prompt;
-	char **version, **environment, **pass;
+	char **version, **login, **environment, **pass;
 	char **patterns[ADAPTER_PATTERN_COUNT];
 	struct adapter_group *groups;
 	size_t group_count;

@@ -141,6 +141,8 @@ static int fill(cfg_t *cfg, struct adapter *adapter, struct error *error)
 	if (!r)
 		r = copy_list(cfg, "version", &adapter->version);
 	if (!r)
+		r = copy_list(cfg, "login", &adapter->login);
+	if (!r)
 		r = copy_list(cfg, "environment", &adapter->environment);
 	if (!r)
 		r = copy_list(cfg, "pass", &adapter->pass);
@@ -205,7 +207,7 @@ int adapter_read(const char *path, const char *name, struct adapter *adapter, st
 	cfg_opt_t options[] = {
 		CFG_STR("title", "", CFGF_NONE), CFG_STR("program", "", CFGF_NONE), CFG_BOOL("agent", cfg_true, CFGF_NONE),
 		CFG_BOOL("interactive", cfg_true, CFGF_NONE), CFG_STR("prompt", "argument", CFGF_NONE),
-		WORDS("version"), WORDS("environment"),
+		WORDS("version"), WORDS("login"), WORDS("environment"),
 		WORDS("pass"), WORDS("busy"),
 		WORDS("waiting"), WORDS("limited"),
 		CFG_SEC("arguments", group, CFGF_MULTI), CFG_SEC("permission", permission, CFGF_MULTI | CFGF_TITLE),
@@ -249,6 +251,7 @@ void adapter_deinit(struct adapter *adapter)
 	for (size_t i = 0; i < ADAPTER_PATTERN_COUNT; i++)
 		strings_free(adapter->patterns[i]);
 	strings_free(adapter->version);
+	strings_free(adapter->login);
 	strings_free(adapter->environment);
 	strings_free(adapter->pass);
 	free(adapter->groups);

@@ -20,6 +20,8 @@ static const struct option_spec specs[] = {
 		.help = "projects that may be worked on here (default: all)" },
 	{ .name = "agents", .type = OPTION_LIST, .offset = AT(agents), .arg = "NAME", .in_file = true,
 		.help = "agents that may run here (default: all that are installed)" },
+	{ .name = "logged-in", .type = OPTION_LIST, .offset = AT(logged_in), .arg = "NAME", .in_file = true,
+		.help = "agents that are logged in although their login command says no (a model provider of your own)" },
 	{ .name = "may-merge", .type = OPTION_FLAG, .offset = AT(may_merge), .initial = "true", .in_file = true,
 		.help = "whether this worker merges branches into a project's base" },
 	{ .name = "ssh-key", .type = OPTION_STRING, .offset = AT(ssh_key), .arg = "FILE", .in_file = true,

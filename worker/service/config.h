@@ -14,6 +14,7 @@ struct config {
 	uint64_t slots;         /* 0: one a core, two at least */
 	struct option_list labels;
 	struct option_list projects, agents; /* allow-lists; empty: all */
+	struct option_list logged_in; /* agents that are taken as logged in */
 	bool may_merge;
 	char *ssh_key, *merge_key, *known_hosts; /* NULL: STATE/workers/NAME/ssh_key … if it is there */
 	uint64_t git_jobs;      /* at a time */

@@ -9,6 +9,7 @@
 #include "proto/wire/message.h"
 #include "proto/wire/names.h"
 #include "worker/service/host.h"
+#include "worker/service/probe.h"
 
 #define DISK_NEEDED_BYTES (64ull * 1024 * 1024)
 #define SLOTS_LEAST 2u
@@ -63,6 +64,18 @@ static uint64_t agents_found(const struct service *service)
 	return bits;
 }
 
+static void fill_probed(const struct service *service, size_t adapter, Maestro__AgentProgram *agent)
+{
+	const char *version = probe_version(service->probe, adapter);
+	enum probe_login login = probe_login(service->probe, adapter);
+
+	agent->has_version = version != NULL;
+	if (version)
+		agent->version = bytes_of(version);
+	agent->has_logged_in = login != PROBE_LOGIN_UNKNOWN;
+	agent->logged_in = login == PROBE_LOGIN_YES;
+}
+
 static size_t fill_agents(const struct service *service, Maestro__AgentProgram *agents, Maestro__AgentProgram **pointers)
 {
 	size_t count = 0;
@@ -74,6 +87,7 @@ static size_t fill_agents(const struct service *service, Maestro__AgentProgram *
 			continue;
 		maestro__agent_program__init(&agents[count]);
 		agents[count].name = (char *)(uintptr_t)adapter_name(adapter);
+		fill_probed(service, i, &agents[count]);
 		pointers[count] = &agents[count];
 		count++;
 	}
@@ -118,8 +132,10 @@ void info_heartbeat(struct service *service)
 	Maestro__Envelope envelope = MAESTRO__ENVELOPE__INIT;
 	struct host_load load;
 
-	if (agents_found(service) != service->agents_found)
+	if (agents_found(service) != service->agents_found) {
 		info_send(service);
+		probe_ask(service->probe);
+	}
 	host_load(service->config->state, &load);
 	heartbeat.has_load_percent = heartbeat.has_memory_free_bytes = heartbeat.has_disk_free_bytes = true;
 	heartbeat.load_percent = load.load_percent;

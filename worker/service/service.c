@@ -12,6 +12,7 @@
 #include "proto/wire/install.h"
 #include "proto/wire/message.h"
 #include "worker/service/host.h"
+#include "worker/service/probe.h"
 
 char *service_path(const struct service *service, const char *format, ...)
 {
@@ -115,6 +116,14 @@ static int make_dirs(struct service *service, struct error *error)
 	return r;
 }
 
+static void on_probe(void *userdata)
+{
+	struct service *service = userdata;
+
+	if (service->ready_told)
+		info_send(service);
+}
+
 static int start_parts(struct service *service, struct error *error)
 {
 	_cleanup_free_ char *git = NULL, *agents = NULL;
@@ -122,6 +131,9 @@ static int start_parts(struct service *service, struct error *error)
 
 	if (!r)
 		r = error_fold(adapter_load_dir(agents, &service->adapters, error));
+	if (!r)
+		r = probe_new(&service->probe, service->event, service->log, service->adapters,
+			&service->config->logged_in, on_probe, service);
 	if (!r)
 		r = jobs_new(&service->jobs, service->event, service->log, git, (unsigned int)service->config->git_jobs);
 	if (r)
@@ -188,6 +200,7 @@ int service_new(struct service **ret_service, struct config *config, sd_event *e
 		return r;
 	service->has_git_author = host_has_git_author();
 	recover(service);
+	probe_ask(service->probe);
 	r = uplink_start(service, error);
 	if (r)
 		return r;
@@ -206,6 +219,7 @@ void service_free(struct service *service)
 	while ((session = list_first(&service->sessions, struct session, link)))
 		session_free(session);
 	jobs_free(service->jobs);
+	probe_free(service->probe);
 	endpoint_free_p(&service->endpoint);
 	link_free_p(&service->link);
 	uplink_forget_asks(service);

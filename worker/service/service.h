@@ -114,6 +114,7 @@ struct service {
 
 	/* this host */
 	struct adapter_set *adapters;
+	struct probe *probe;
 	struct endpoint *endpoint;
 	char *endpoint_path;
 	struct jobs *jobs;
