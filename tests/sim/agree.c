@@ -29,22 +29,38 @@ static uint64_t mix(uint64_t digest, const void *data, size_t len)
 	return digest;
 }
 
-static uint64_t look(struct world *world, uint64_t id)
+static uint64_t mix_text(uint64_t digest, const char *text)
 {
-	Maestro__Task *task = core_view_task(world->core, id, false, world->now_ms);
+	return text ? mix(digest, text, strlen(text)) : digest;
+}
+
+/* Why a task waits is worked out for a view only, which is a copy. */
+static uint64_t mix_waiting(const struct world *world, uint64_t digest, uint64_t id)
+{
+	Maestro__Task *view = core_view_task(world->core, id, false, world->now_ms);
+
+	if (!view)
+		return 0;
+	digest = mix(digest, view->waiting_for.data, view->waiting_for.len);
+	maestro__task__free_unpacked(view, NULL);
+	return digest;
+}
+
+static uint64_t look(const struct world *world, uint64_t id)
+{
+	const struct task_row *task = core_task(world->core, id);
+	const struct attempt_row *attempt = task ? core_attempt(world->core, id, 0) : NULL;
 	uint64_t digest = UINT64_C(0xcbf29ce484222325);
 
 	if (!task)
 		return 0;
 	digest = mix(digest, &task->state, sizeof(task->state));
 	digest = mix(digest, &task->attempt, sizeof(task->attempt));
-	digest = mix(digest, &task->session, sizeof(task->session));
-	digest = mix(digest, task->reason.data, task->reason.len);
-	digest = mix(digest, task->waiting_for.data, task->waiting_for.len);
-	if (task->commit)
-		digest = mix(digest, task->commit, strlen(task->commit));
-	maestro__task__free_unpacked(task, NULL);
-	return digest;
+	digest = mix_text(digest, task->reason);
+	digest = mix_text(digest, task->commit_id);
+	if (attempt)
+		digest = mix(digest, &attempt->session, sizeof(attempt->session));
+	return task->state == MAESTRO__TASK_STATE__TASK_QUEUED ? mix_waiting(world, digest, id) : digest;
 }
 
 void agree_changed(struct world *world, uint64_t task)

@@ -34,6 +34,8 @@ void tell(struct world *world, const char *format, ...)
 	char line[256];
 	va_list args;
 
+	if (!world->telling)
+		return;
 	va_start(args, format);
 	vsnprintf(line, sizeof(line), format, args);
 	va_end(args);

@@ -142,7 +142,7 @@ struct world {
 	uint64_t seed, random, now_ms, order, steps;
 	struct action **heap;
 	size_t heap_len, heap_size;
-	bool faults, failed;
+	bool faults, failed, telling;
 	struct buf history;
 	unsigned int bug; /* a promise broken on purpose, to see that it is noticed */
 
