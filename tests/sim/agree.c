@@ -160,9 +160,35 @@ static void check_task(struct world *world, const struct task_row *task)
 		check_session(world, worker, task, row);
 }
 
+/* What is shown of a worker is what its tasks add up to; else a slot would be lost for ever, or given twice. */
+static void check_counts(struct world *world, const struct sim_worker *worker)
+{
+	Maestro__Worker *view = core_view_worker(world->core, worker->name);
+	unsigned int used = 0, idle = 0;
+
+	if (!view)
+		return;
+	for (size_t i = 0; i < world->row_count[ROW_TASK]; i++) {
+		const struct task_row *task = world->rows[ROW_TASK][i];
+		const struct attempt_row *row = core_attempt(world->core, task->id, 0);
+		bool live = row && row->session == MAESTRO__SESSION_STATE__SESSION_LIVE;
+
+		if (!row || strcmp(row->worker, worker->name) != 0)
+			continue;
+		used += task->state == MAESTRO__TASK_STATE__TASK_STARTING || task->state == MAESTRO__TASK_STATE__TASK_RUNNING;
+		idle += task->state == MAESTRO__TASK_STATE__TASK_REVIEW && live;
+	}
+	if (view->used != used || view->idle != idle)
+		broken(world, "SLOTS", "%s is said to have %u at work and %u idle, and has %u and %u", worker->name, view->used,
+			view->idle, used, idle);
+	maestro__worker__free_unpacked(view, NULL);
+}
+
 static void check_all(struct world *world, struct action *action)
 {
 	later(world, LOOK_MS, check_all, NULL);
+	for (int i = 0; i < SIM_WORKERS && world->core; i++)
+		check_counts(world, &world->workers[i]);
 	for (size_t i = 0; i < world->row_count[ROW_TASK] && world->core; i++)
 		check_task(world, world->rows[ROW_TASK][i]);
 }

@@ -1,4 +1,4 @@
-/* Runs histories: sim [--seeds N] [--from S] [--seed S] [--bug B] [--verbose]. */
+/* Runs histories: sim [--seeds N] [--from S] [--jobs N] [--seed S] [--bug B] [--verbose]. */
 #include "tests/sim/world.h"
 #include "proto/base/id.h"
 #include "proto/base/option.h"
@@ -6,6 +6,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 /* Seeds that broke a promise once; what it was stands in README.md. */
 static const uint64_t regressions[] = {
@@ -17,7 +19,7 @@ static const uint64_t regressions[] = {
 #define REST_STEP_MS 60000u
 
 struct values {
-	uint64_t seeds, from, seed, bug;
+	uint64_t seeds, from, seed, bug, jobs;
 	bool verbose, quiet, regressions;
 };
 
@@ -115,6 +117,8 @@ static const struct option_spec specs[] = {
 		.min = 1, .help = "how many histories" },
 	{ .name = "from", .type = OPTION_NUMBER, .offset = offsetof(struct values, from), .arg = "S", .initial = "1", .min = 1,
 		.help = "the first one's seed" },
+	{ .name = "jobs", .short_name = 'j', .type = OPTION_NUMBER, .offset = offsetof(struct values, jobs), .arg = "N", .initial = "1",
+		.min = 1, .max = 64, .help = "in so many processes" },
 	{ .name = "seed", .type = OPTION_NUMBER, .offset = offsetof(struct values, seed), .arg = "S", .initial = "0",
 		.help = "replay just this one" },
 	{ .name = "bug", .type = OPTION_NUMBER, .offset = offsetof(struct values, bug), .arg = "B", .initial = "0",
@@ -131,11 +135,83 @@ static const struct option_table table = { .program = "sim", .usage = "[OPTION].
 	.summary = "Simulates clusters with crashes, cut connections and restarts, and checks what Maestro promises.",
 	.specs = specs, .count = ARRAY_SIZE(specs) };
 
+struct count {
+	uint64_t steps, passed, failed;
+};
+
+#define FAILURES_MAX 3u /* more would only hide the first */
+
+static void run_seed(uint64_t seed, const struct values *values, struct count *count)
+{
+	if (run_history(seed, values, &count->steps))
+		count->passed++;
+	else
+		count->failed++;
+}
+
+/* One seed in `jobs`, the `job`th. */
+static void run_share(const struct values *values, uint64_t job, struct count *count)
+{
+	uint64_t most = values->bug ? 1 : FAILURES_MAX;
+
+	for (uint64_t i = job; i < values->seeds && count->failed < most; i += values->jobs)
+		run_seed(values->from + i, values, count);
+}
+
+/* In processes of their own, which write what they counted into a pipe. */
+static int run_jobs(const struct values *values, struct count *count)
+{
+	struct count part;
+	int ends[2];
+
+	if (pipe(ends))
+		return 1;
+	fflush(stdout);
+	for (uint64_t job = 0; job < values->jobs; job++) {
+		pid_t pid = fork();
+
+		if (pid < 0)
+			return 1;
+		if (pid)
+			continue;
+		part = (struct count){ 0 };
+		run_share(values, job, &part);
+		fflush(stdout);
+		_exit(write(ends[1], &part, sizeof(part)) == sizeof(part) ? 0 : 1);
+	}
+	close(ends[1]);
+	while (wait(NULL) > 0)
+		;
+	for (uint64_t job = 0; job < values->jobs; job++) {
+		if (read(ends[0], &part, sizeof(part)) != sizeof(part))
+			return 1; /* one of them has died */
+		count->steps += part.steps;
+		count->passed += part.passed;
+		count->failed += part.failed;
+	}
+	close(ends[0]);
+	return 0;
+}
+
+static int run_all(const struct values *values, struct count *count)
+{
+	if (values->seed)
+		run_seed(values->seed, values, count);
+	else if (values->regressions)
+		for (size_t i = 0; i < ARRAY_SIZE(regressions); i++)
+			run_seed(regressions[i], values, count);
+	else if (values->jobs > 1)
+		return run_jobs(values, count);
+	else
+		run_share(values, 0, count);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	_cleanup_(error_deinit) struct error error = ERROR_NULL;
 	struct values values = { 0 };
-	uint64_t steps = 0, first, passed = 0, failed = 0;
+	struct count all = { 0 };
 	char **operands;
 	int count, r;
 
@@ -147,27 +223,14 @@ int main(int argc, char **argv)
 		fprintf(stderr, "sim: %s\n", error_text(&error, r));
 		return 2;
 	}
-	if (id_init())
+	if (id_init() || run_all(&values, &all))
 		return 1;
-	first = values.seed ? values.seed : values.from;
-	if (values.regressions) {
-		for (size_t i = 0; i < ARRAY_SIZE(regressions); i++)
-			*(run_history(regressions[i], &values, &steps) ? &passed : &failed) += 1;
-		values.seeds = 0;
-	}
-	for (uint64_t seed = first; seed < first + (values.seed ? 1 : values.seeds); seed++) {
-		if (run_history(seed, &values, &steps)) {
-			passed++;
-		} else if (++failed >= (values.bug ? 1u : 3u)) {
-			break;
-		}
-	}
-	fprintf(stderr, "%" PRIu64 " steps\n", steps);
+	fprintf(stderr, "%" PRIu64 " steps\n", all.steps);
 	/* With a bug put in, well means that it was noticed. */
 	if (values.bug) {
-		printf("bug %" PRIu64 ": %s\n", values.bug, failed ? "noticed" : "NOT noticed");
-		return failed ? 0 : 1;
+		printf("bug %" PRIu64 ": %s\n", values.bug, all.failed ? "noticed" : "NOT noticed");
+		return all.failed ? 0 : 1;
 	}
-	printf("%" PRIu64 " passed, %" PRIu64 " failed\n", passed, failed);
-	return failed ? 1 : 0;
+	printf("%" PRIu64 " passed, %" PRIu64 " failed\n", all.passed, all.failed);
+	return all.failed ? 1 : 0;
 }

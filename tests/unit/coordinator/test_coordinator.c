@@ -234,6 +234,8 @@ static void test_foreign_file(void **state)
 struct world {
 	struct core *core;
 	struct core_effects effects;
+	uint64_t now_ms;
+	int64_t wall_ms;
 };
 
 static void setup_world(struct world *world)
@@ -243,7 +245,7 @@ static void setup_world(struct world *world)
 	struct core_event event = { .type = CORE_EVENT_PROJECT_ADD };
 	Maestro__ProjectAdd add = MAESTRO__PROJECT_ADD__INIT;
 
-	*world = (struct world){ .effects = CORE_EFFECTS_NULL };
+	*world = (struct world){ .effects = CORE_EFFECTS_NULL, .now_ms = 2 };
 	assert_int_equal(core_new(&world->core, &config), 0);
 	assert_int_equal(core_handle(world->core, &start, 1, &world->effects), 0);
 	add.name = (char *)"p";
@@ -263,7 +265,8 @@ static const Maestro__Envelope *answer_to(struct world *world, struct core_event
 {
 	event->client = (struct core_client){ 1, 1, "test" };
 	core_effects_clear(&world->effects);
-	assert_int_equal(core_handle(world->core, event, 2, &world->effects), 0);
+	event->wall_ms = world->wall_ms;
+	assert_int_equal(core_handle(world->core, event, world->now_ms, &world->effects), 0);
 	for (size_t i = 0; i < world->effects.count; i++)
 		if (world->effects.items[i].type == CORE_EFFECT_REPLY)
 			return world->effects.items[i].envelope;
@@ -299,6 +302,20 @@ static void test_submit_is_repeatable(void **state)
 	answer = submit(&world, "r", "else", 4);
 	assert_int_equal(answer->body_case, BODY(FAILURE));
 	assert_int_equal(submit(&world, NULL, "true", 4)->submitted->tasks[0], 2);
+}
+
+/* Seen to fail while the age of a request was counted by the wall clock alone. */
+static void test_request_outlives_a_jump_of_the_clock(void **state)
+{
+	_cleanup_(world_deinit) struct world world;
+
+	setup_world(&world);
+	world.now_ms = 59 * 60 * 1000;
+	assert_int_equal(submit(&world, "r", "true", 4)->submitted->tasks[0], 1);
+	world.now_ms += 2 * 60 * 1000;
+	world.wall_ms = 30ll * 24 * 3600 * 1000;
+	assert_int_equal(submit(&world, "other", "true", 4)->submitted->tasks[0], 2);
+	assert_int_equal(submit(&world, "r", "true", 4)->submitted->tasks[0], 1);
 }
 
 static void test_prompt_limit(void **state)
@@ -348,6 +365,7 @@ int main(void)
 		cmocka_unit_test(test_backup),
 		cmocka_unit_test(test_foreign_file),
 		cmocka_unit_test(test_submit_is_repeatable),
+		cmocka_unit_test(test_request_outlives_a_jump_of_the_clock),
 		cmocka_unit_test(test_prompt_limit),
 		cmocka_unit_test(test_stop_queued_and_retry),
 	};
