@@ -100,8 +100,11 @@ static void on_answer(struct client *client, int r, const Maestro__Envelope *rep
 		return; /* asked again on the next connection */
 	events->done = !events->follow || r;
 	events->r = r;
-	if (r && error && error->why)
+	if (r && error && error->why) {
 		error_set(events->error, r, "%s", error->why);
+		if (error->hint)
+			error_hint(events->error, "%s", error->hint);
+	}
 }
 
 static void ask(struct events *events)

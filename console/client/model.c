@@ -210,8 +210,9 @@ static void put_event(struct model *model, const Maestro__Event *event)
 
 static void take_events(struct model *model, const Maestro__EventBatch *batch)
 {
-	if (batch->has_next && batch->next && !model->last_seq)
-		model->last_seq = batch->next - 1; /* asked for from here when the connection comes again */
+	/* Asked for from here when the connection comes again. A lower one than ours: a backup of the database was restored. */
+	if (batch->has_next && batch->next && (!model->last_seq || batch->next <= model->last_seq))
+		model->last_seq = batch->next - 1;
 	for (size_t i = 0; i < batch->n_events; i++)
 		put_event(model, batch->events[i]);
 	if (batch->n_events)

@@ -22,7 +22,7 @@ struct executor {
 	sd_event_source *turn, *timer;
 	uint64_t began_ms;
 	unsigned int gathered;
-	char *trouble;
+	char *trouble, *hint;
 };
 
 /* --- loading ------------------------------------------------------------------------------------------------- */
@@ -159,7 +159,7 @@ static void refuse(struct executor *executor, uint64_t client, uint64_t request)
 	failure.has_what = failure.has_why = failure.has_hint = true;
 	failure.what = bytes_of("coordinator");
 	failure.why = bytes_of(executor->trouble);
-	failure.hint = bytes_of("make space on its disk, then try again; what was saved is safe");
+	failure.hint = bytes_of(str_or(executor->hint, "try again; what was saved is safe"));
 	envelope.body_case = MAESTRO__ENVELOPE__BODY_FAILURE;
 	envelope.failure = &failure;
 	reply.envelope = &envelope;
@@ -181,6 +181,8 @@ static void fail(struct executor *executor, int r, struct error *error)
 	store_rollback(executor->store);
 	free(executor->trouble);
 	executor->trouble = strdup(error_text(error, r));
+	free(executor->hint);
+	executor->hint = error->hint ? strdup(error->hint) : NULL;
 	log_error(executor->log, "%s", str_or(executor->trouble, "out of memory"));
 	refuse_all(executor, &executor->outbox);
 	refuse_all(executor, &executor->effects);
@@ -385,6 +387,7 @@ void executor_free(struct executor *executor)
 	if (executor->core)
 		core_free(executor->core);
 	free(executor->trouble);
+	free(executor->hint);
 	free(executor);
 }
 

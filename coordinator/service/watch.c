@@ -190,22 +190,42 @@ static void say_next(struct conn *conn)
 	conn_send(conn, CHANNEL_CONTROL, &envelope);
 }
 
+/* Numbers go on where they ended: who has seen a later one than the newest has seen another, newer database. Waiting for
+ * that number would be silent for long, and then leave out what has happened by then. A script is told so; a console,
+ * which shows the present, gets that from now on, with the lower number. */
+static void refuse_future(struct conn *conn, const Maestro__Envelope *envelope, uint64_t last)
+{
+	const Maestro__Watch *watch = envelope->watch;
+	char why[160], hint[80];
+
+	snprintf(why, sizeof(why), "there is no event %" PRIu64 " yet: the newest is %" PRIu64 ". If you have seen later ones, "
+		"an older backup of the database was restored", watch->since, last);
+	snprintf(hint, sizeof(hint), "go on from --since %" PRIu64, last + 1);
+	service_fail(conn->service, conn->id, envelope->request, FAIL(NOT_FOUND), "events", why, hint);
+}
+
 void watch_start(struct conn *conn, const Maestro__Envelope *envelope)
 {
 	const Maestro__Watch *watch = envelope->watch;
+	bool resumes = watch->has_since;
 	uint64_t last = 0;
 
 	executor_flush(conn->service->executor); /* what is shown is committed */
+	if (!store_last_event(conn->service->store, &last, NULL) && resumes && watch->since > last + 1) {
+		resumes = false;
+		if (!watch->has_model || !watch->model) {
+			refuse_future(conn, envelope, last);
+			return;
+		}
+	}
 	conn->watch.request = envelope->request;
 	conn->watch.model = watch->has_model && watch->model;
 	conn->watch.events = watch->has_events && watch->events;
 	conn->watch.follow = watch->has_follow && watch->follow;
-	conn->watch.next_seq = watch->since;
-	if (!watch->has_since && !store_last_event(conn->service->store, &last, NULL))
-		conn->watch.next_seq = last + 1;
+	conn->watch.next_seq = resumes ? watch->since : last + 1;
 	if (conn->watch.model)
 		send_snapshot(conn);
-	if (conn->watch.events && !watch->has_since)
+	if (conn->watch.events && !resumes)
 		say_next(conn);
 	pump_events(conn);
 }

@@ -9,9 +9,25 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* The one translation of SQLite's codes; its words are taken at once. */
+/* SQLite says "disk I/O error" of much; what the kernel said is what helps. sqlite3_system_errno is not set by a COMMIT
+ * that fails, so it is errno, if it is one that a write leaves. */
+static int cannot_write(const char *words, int code, struct error *error)
+{
+	bool forbidden = code == EROFS || code == EACCES || code == EPERM;
+	bool known = forbidden || code == ENOSPC || code == EDQUOT || code == EIO;
+
+	error_set(error, STORE_E_FULL, "the coordinator's database cannot be written: %s%s%s%s", words, known ? " (" : "",
+		known ? strerror(code) : "", known ? ")" : "");
+	error_hint(error, forbidden ?
+			"make its state directory writable again (the kernel's log says why a file system became read-only);\n"
+			"what was saved is safe" :
+			"make space on the disk of its state directory; what was saved is safe");
+	return STORE_E_FULL;
+}
+
 int store_translate(struct store *store, int code, const char *what, struct error *error)
 {
+	int said = errno;
 	const char *words = store && store->db ? sqlite3_errmsg(store->db) : sqlite3_errstr(code);
 
 	switch (code & 0xff) {
@@ -23,9 +39,7 @@ int store_translate(struct store *store, int code, const char *what, struct erro
 	case SQLITE_FULL:
 	case SQLITE_READONLY:
 	case SQLITE_IOERR:
-		error_set(error, STORE_E_FULL, "the coordinator's database cannot be written: %s", words);
-		error_hint(error, "make space on the disk of its state directory; what was saved is safe");
-		return STORE_E_FULL;
+		return cannot_write(words, said, error);
 	case SQLITE_NOTADB:
 	case SQLITE_CORRUPT:
 		return error_set(error, STORE_E_FOREIGN, "%s: %s", what, words);

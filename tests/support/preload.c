@@ -1,11 +1,13 @@
-/* Loaded before a program's own libraries (LD_PRELOAD): lets a call of its fail or be its last, and moves its
- * clock.
+/* Loaded before a program's own libraries (LD_PRELOAD): lets a call of its fail or be its last, moves its clock,
+ * or takes writing away.
  *
  *   FAULT_PROGRAM   the program that it is for, by its file's name; its children run without this library
  *   FAULT_CALL      fdatasync, fsync or link
  *   FAULT_AT        at which call of these, counted from 1 in this process
- *   FAULT_ACTION    before: SIGKILL instead of the call; after: SIGKILL behind it; else an errno's number,
- * once FAULT_CLOCK     a file whose text is milliseconds that CLOCK_BOOTTIME is ahead; read again at each use
+ *   FAULT_ACTION    before: SIGKILL instead of the call; after: SIGKILL behind it; else an errno's number
+ *   FAULT_CLOCK     a file whose text is milliseconds that CLOCK_BOOTTIME is ahead; read again at each use
+ *   FAULT_READONLY  while this file is there, what is written at a place of a file (a database) fails with EROFS, as on a
+ *                   file system that its kernel made read-only under the program
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -26,7 +28,7 @@
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static bool enabled;
 static long at, action; /* -1: before, -2: after, else an errno */
-static const char *call, *clock_path;
+static const char *call, *clock_path, *readonly_path;
 static atomic_long calls;
 static atomic_bool is_boottime[DESCRIPTORS_MAX];
 
@@ -45,6 +47,7 @@ static void set_up(void)
 	action = !text ? 0 : !strcmp(text, "before") ? -1 : !strcmp(text, "after") ? -2 : atol(text);
 	call = getenv("FAULT_CALL");
 	clock_path = getenv("FAULT_CLOCK");
+	readonly_path = getenv("FAULT_READONLY");
 }
 
 __attribute__((constructor)) static void keep_from_children(void)
@@ -96,6 +99,28 @@ int link(const char *from, const char *to)
 int linkat(int from_dir, const char *from, int to_dir, const char *to, int flags)
 {
 	return with_fault("link", SYS_linkat, from_dir, (long)from, to_dir, (long)to, flags);
+}
+
+/* --- a read-only file system --- */
+
+static bool refuses_writing(void)
+{
+	pthread_once(&once, set_up);
+	if (!enabled || !readonly_path || syscall(SYS_faccessat, AT_FDCWD, readonly_path, F_OK) != 0)
+		return false;
+	errno = EROFS;
+	return true;
+}
+
+/* With 64-bit offsets, as here, these are pwrite64 and ftruncate64, which SQLite calls. */
+ssize_t pwrite(int fd, const void *data, size_t len, off_t offset)
+{
+	return refuses_writing() ? -1 : (ssize_t)syscall(SYS_pwrite64, fd, data, len, offset);
+}
+
+int ftruncate(int fd, off_t len)
+{
+	return refuses_writing() ? -1 : (int)syscall(SYS_ftruncate, fd, len);
 }
 
 /* --- the clock --- */
