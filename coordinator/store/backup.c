@@ -155,7 +155,9 @@ static int check_contents(struct store *store, struct store_health *health, stru
 
 	r = first_damage(store, "PRAGMA integrity_check(1)", &health->damage, error);
 	if (!r && !health->damage)
-		r = first_damage(store, "PRAGMA foreign_key_check", &health->damage, error);
+		r = first_damage(store,
+			"SELECT printf('a row of %s belongs to a %s that is not there', \"table\", parent)"
+			" FROM pragma_foreign_key_check LIMIT 1", &health->damage, error);
 	if (r || health->damage)
 		return r;
 	r = store_query_number(store, "SELECT count(*) FROM task", &health->tasks, error);

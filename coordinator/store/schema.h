@@ -1,10 +1,8 @@
 /* The database's schema and the steps that lead to it. Private to coordinator/store.
  *
- * Changing it: never edit a step that was released. Append one to schema_steps; its place in the list is the
- * `PRAGMA user_version` that it leads to, and each is run in one transaction with setting that version. Then add the
- * field to its struct in coordinator/core/rows.h and its line in rows.c. A new column has a default that is right for
- * the rows that are there. A column that is not wanted any more stays, unread, until a step copies the table. A
- * database whose version is above ours is refused: an older program must not write what it does not understand. */
+ * A step's place in the list is the `PRAGMA user_version` that it leads to; each is run in one transaction with setting
+ * that version. How to add one: coordinator/README.md, "Changing the schema". A database whose version is above ours is
+ * refused: an older program must not write what it does not understand. */
 #pragma once
 
 #define SCHEMA_APPLICATION_ID 0x4d535452 /* "MSTR" in the file's header */

@@ -106,7 +106,7 @@ int store_identify(struct store *store, const char *path, int64_t *ret_version, 
 		r = store_query_number(store, "SELECT count(*) FROM sqlite_master", &tables, error);
 	if (r == STORE_E_FOREIGN) {
 		error_prefix(error, "%s", path);
-		error_hint(error, "move it away, or put back the file that belongs there");
+		error_hint(error, "put a backup in its place (README: Backup and restore), or move it away");
 	}
 	if (r)
 		return r;
