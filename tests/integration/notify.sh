@@ -28,7 +28,7 @@ maestro stop "$asks" && maestro wait "$asks" > /dev/null
 kill -TERM "$coordinator"; wait "$coordinator" 2> /dev/null
 cat > "$MAESTRO_HOME/config/coordinator.conf" << END
 notify = "trap '' TERM HUP; echo \$\$ >> $place/stuck; while :; do sleep 600; done"
-notify-time = "5s"
+notify-time = "12s"
 END
 start_coordinator
 ids=$(for i in 1 2 3 4 5 6; do maestro run -a command --title "stuck $i" 'exit 1'; done)
@@ -43,6 +43,27 @@ wait_for 20 sh -c "[ \"\$(wc -l < $place/stuck)\" -eq 6 ]" && pass "then the oth
 like "the log says so" 'notify is stopped' "$(cat "$place/coordinator.log")"
 kill -TERM "$coordinator"; wait "$coordinator" 2> /dev/null
 wait_for 20 sh -c "! kill -0 \$(tail -n 1 $place/stuck)" && pass "none outlives the coordinator" || fail "none outlives the coordinator"
+
+# Lost, and limited: a worker that never comes back, and an agent whose account has nothing left.
+mkdir -p "$place/bin" "$place/quiet"
+printf '#!/bin/sh\nif [ "$1" = --version ]; then echo opencode 1.0; exit; fi\nmaestro-agent status limited --message "try at noon"\nread -r line\n' > "$place/bin/opencode"
+chmod +x "$place/bin/opencode"
+printf 'notify = "cat >> %s/gone"\nnotify-kinds = { lost, limited }\n' "$place" > "$MAESTRO_HOME/config/coordinator.conf"
+start_coordinator
+PATH=$place/bin:$PATH start_worker w2 --label second=yes
+lonely=$started
+limited=$(maestro run -a opencode --title limited 'what is left?')
+lost=$(maestro run -a command --title lost -l second=yes 'read -r line')
+wait_for 30 sh -c "[ \"\$(maestro show $lost --json | jq -r .session)\" = live ]" || fail "the second runs" "$(maestro show "$lost")"
+wait_for 30 test -s "$place/gone" || fail "limited is told" "$(maestro show "$limited"; maestro events)"
+kill -KILL "$lonely"; wait "$lonely" 2> /dev/null
+wait_for 60 maestro worker rm w2 --lost && pass "a worker is declared lost" || fail "a worker is declared lost" "$(maestro worker ls)"
+wait_for 30 sh -c "[ \"\$(wc -l < $place/gone)\" -eq 3 ]" || fail "three are told" "$(cat "$place/gone")"
+is "a limit is told, with the agent" "limited agent.limited w2" \
+	"$(jq -r 'select(.event == "limited") | "\(.event) \(.kind) \(.worker)"' "$place/gone")"
+is "what is lost is told, each once" "$(printf '%s\n' "$limited" "$lost" | sort -n | xargs)" \
+	"$(jq -r 'select(.event == "lost") | .task' "$place/gone" | sort -n | xargs)"
+kill -TERM "$coordinator"; wait "$coordinator" 2> /dev/null
 
 printf 'notify = "true"\nnotify-kinds = { reviews }\n' > "$MAESTRO_HOME/config/coordinator.conf"
 refuses "an unknown kind" 1 "'reviews' is no kind of event .*needs_input, review" maestro-coordinator run
