@@ -122,6 +122,21 @@ void check_row(struct world *world, enum row_table table, const void *old, const
 			attempt->worker);
 }
 
+void check_drop(struct world *world, const struct task_row *row)
+{
+	struct sim_task *task = client_task(world, row->id);
+	int64_t age_ms = (int64_t)world->now_ms + world->wall_ms - row->ended_ms;
+
+	tell(world, "task=%" PRIu64 " is gone", row->id);
+	if (!task || task->removed)
+		return;
+	if (world->now_ms < world->clock_set_ms + 2 * SIM_KEEP_TASKS_MS)
+		age_ms = SIM_KEEP_TASKS_MS; /* its removal may have begun by another time */
+	if (world->seed % 3 || !terminal(row->state) || age_ms < (int64_t)SIM_KEEP_TASKS_MS)
+		broken(world, "P3", "task=%" PRIu64 " is removed, which nobody asked for", row->id);
+	task->removed = true;
+}
+
 void check_start(struct world *world, const struct sim_worker *worker, const struct sim_session *session)
 {
 	const struct sim_task *task = client_task(world, session->task);
@@ -307,8 +322,27 @@ static void check_bounded(struct world *world, const struct sim_worker *worker)
 	require(journal_decode(snapshot.data, snapshot.len, tell_report, world, &good) == 0);
 }
 
+/* What was removed by force while its worker was away is thrown away when it is back. That it was is learned at the
+ * next coming, if the answer took too long. */
+static void check_debts(struct world *world)
+{
+	for (size_t i = 0; i < world->row_count[ROW_DEBT]; i++) {
+		const struct debt_row *debt = world->rows[ROW_DEBT][i];
+
+		for (int w = 0; w < SIM_WORKERS; w++) {
+			const struct sim_worker *worker = &world->workers[w];
+
+			if (!strcmp(worker->name, debt->worker) && worker->core &&
+				attempts_find(worker->core, debt->task, debt->attempt))
+				broken(world, "P6", "%s still has to let go of task=%" PRIu64 ".%u", debt->worker, debt->task,
+					debt->attempt);
+		}
+	}
+}
+
 void check_rest(struct world *world)
 {
+	check_debts(world);
 	for (size_t i = 0; i < world->task_count; i++)
 		check_acknowledged(world, i);
 	for (size_t i = 0; i < world->row_count[ROW_TASK]; i++) {

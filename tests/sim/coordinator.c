@@ -299,6 +299,7 @@ void coordinator_start(struct world *world)
 	config.max_idle_sessions = 2;
 	config.linger_ms = 60000;
 	config.limited_ms = 60000;
+	config.keep_tasks_ms = world->seed % 3 ? 0 : SIM_KEEP_TASKS_MS;
 	config.project_slots = project_slots;
 	config.project_slot_count = ARRAY_SIZE(project_slots);
 	config.agent_slots = agent_slots;

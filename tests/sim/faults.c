@@ -54,6 +54,7 @@ static void move_worker_clock(struct world *world, int number)
 static void move_coordinator_clock(struct world *world, int number)
 {
 	move_clock(world, &world->wall_ms, "coordinator");
+	world->clock_set_ms = world->now_ms;
 }
 
 static void (*const faults[])(struct world *world, int number) = {

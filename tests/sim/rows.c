@@ -89,10 +89,12 @@ void rows_drop(struct world *world, enum row_table table, const void *row)
 {
 	size_t i = find_row(world, table, row);
 
-	if (table == ROW_TASK)
-		drop_task_rows(world, row);
 	if (i == world->row_count[table])
 		return;
+	if (table == ROW_TASK) {
+		check_drop(world, world->rows[table][i]);
+		drop_task_rows(world, row);
+	}
 	row_free(table, world->rows[table][i]);
 	memmove(&world->rows[table][i], &world->rows[table][i + 1],
 		(--world->row_count[table] - i) * sizeof(void *));

@@ -153,6 +153,15 @@ static void fill_commit(char text[41], uint64_t task, uint32_t attempt, unsigned
 	snprintf(text, 41, "%08" PRIx64 "%08x%024x", task, attempt, commits);
 }
 
+/* Not of the remote, but like it: work that is not pushed is removed by force only. */
+static bool remote_fails(struct world *world, const struct attempt *attempt, const struct sim_session *session,
+	enum work work)
+{
+	if (work == WORK_REMOVE)
+		return session && session->commits && !attempt->pushed_commit && !attempt->release.force;
+	return fault(world, 30) && work != WORK_CHECKPOINT;
+}
+
 static void git_done(struct world *world, struct action *action)
 {
 	struct sim_worker *worker = &world->workers[action->worker];
@@ -173,7 +182,8 @@ static void git_done(struct world *world, struct action *action)
 	zero[40] = 0;
 	event.git.work = (enum work)action->number;
 	event.git.result = &result;
-	result.code = fault(world, 30) ? MAESTRO__GIT_CODE__GIT_UNREACHABLE : MAESTRO__GIT_CODE__GIT_OK;
+	result.code = remote_fails(world, attempt, session, event.git.work) ? MAESTRO__GIT_CODE__GIT_UNREACHABLE :
+										 MAESTRO__GIT_CODE__GIT_OK;
 	switch (event.git.work) {
 	case WORK_PREPARE:
 		prepared.base_commit = prepared.head = zero;
@@ -194,7 +204,6 @@ static void git_done(struct world *world, struct action *action)
 		event.git.expired = action->flag;
 		break;
 	default:
-		result.code = MAESTRO__GIT_CODE__GIT_OK;
 		break;
 	}
 	if (result.code != MAESTRO__GIT_CODE__GIT_OK) {

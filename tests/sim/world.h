@@ -17,6 +17,7 @@
 #define SIM_TASKS_MAX 64
 #define SIM_VIEWS 512
 #define SIM_SLOTS 3
+#define SIM_KEEP_TASKS_MS 60000u /* in every third history; in the others for ever */
 #define SIM_PROJECT_SLOTS 7
 #define SIM_CLAUDE_SLOTS 2
 
@@ -151,6 +152,7 @@ struct world {
 	uint64_t links;        /* connections made */
 	uint64_t disturbed_ms; /* when something last befell the coordinator */
 	int64_t wall_ms;       /* how far its clock is wrong */
+	uint64_t clock_set_ms; /* since when */
 	struct sim_ask asks[64];
 	uint64_t next_ask;
 	void **rows[ROW_TABLE_COUNT];
@@ -258,6 +260,8 @@ void operator_calm(struct world *world);
 /* check.c */
 /* After a row is committed: P2, P4. `old` may be NULL. */
 void check_row(struct world *world, enum row_table table, const void *old, const void *row);
+/* Before a task's row goes: somebody asked for that, or it ended long ago. */
+void check_drop(struct world *world, const struct task_row *row);
 void check_start(struct world *world, const struct sim_worker *worker, const struct sim_session *session);
 /* Before it is sent: what it rests on must be committed. */
 void check_sent(struct world *world, const struct core_effect *effect);
