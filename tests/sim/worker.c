@@ -88,10 +88,21 @@ static void disk_fails(struct world *world, int number)
 	later(world, worker->disk_until_ms - world->now_ms, try_again, &worker->life)->worker = number;
 }
 
-/* Of what was written last only a part is there. */
+static int ignore_record(const Maestro__JournalRecord *record, void *userdata)
+{
+	return 0;
+}
+
+/* Of what was written last only a part is there: some records, and perhaps a piece of the next. */
 static void tear(struct world *world, struct sim_worker *worker, const struct buf *records)
 {
-	require(buf_append(&worker->journal, records->data, chance(world, records->len + 1)) == 0);
+	size_t len = chance(world, records->len + 1), whole;
+
+	require(buf_append(&worker->journal, records->data, len) == 0);
+	if (chance(world, 2))
+		return;
+	require(journal_decode(worker->journal.data, worker->journal.len, ignore_record, NULL, &whole) == 0);
+	worker->journal.len = whole;
 }
 
 /* All records of the queue are durable before anything of it is done. False: it died, or has to wait. */

@@ -54,6 +54,8 @@ void turn_ending(struct turn *turn, struct attempt *attempt, Maestro__JournalEnd
 /* With a reason, when it has none yet. */
 void turn_fail(struct turn *turn, struct attempt *attempt, const char *format, ...) __attribute__((format(printf, 3, 4)));
 void turn_report(struct turn *turn, const struct attempt *attempt, Maestro__AttemptPhase phase, const char *reason);
+/* Reports a push, then notes it: torn apart, it is pushed and told once more. */
+void turn_pushed(struct turn *turn, const struct attempt *attempt, Maestro__JournalPushed *pushed);
 /* The last word: OVER. */
 void turn_finish(struct turn *turn, struct attempt *attempt);
 /* What was asked to go is gone, perhaps with its worktree: then the attempt is freed. */

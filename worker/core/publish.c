@@ -211,8 +211,7 @@ static void push_done(struct turn *turn, struct attempt *attempt, const struct e
 	pushed.branch = result->pushed->branch;
 	pushed.has_ahead = true;
 	pushed.ahead = attempt->ahead;
-	turn_put(turn, attempt, RECORD(PUSHED, pushed = &pushed));
-	turn_report(turn, attempt, MAESTRO__ATTEMPT_PHASE__PHASE_PUSHED, attempt->left_out);
+	turn_pushed(turn, attempt, &pushed);
 	attempt->publish = false;
 	attempt->settled = attempt->work_final;
 	attempt->activity_ms = turn->now->boot_ms; /* `linger` counts from here */

@@ -124,8 +124,8 @@ static void bury(struct turn *turn, struct attempt *attempt)
 
 	over.phase = attempt->stop ? MAESTRO__ATTEMPT_PHASE__PHASE_STOPPED : MAESTRO__ATTEMPT_PHASE__PHASE_TOMBSTONE;
 	attempt->retryable = true;
-	turn_put(turn, attempt, RECORD(OVER, over = &over));
 	turn_report(turn, attempt, over.phase, "the worker was restarted before the session began");
+	turn_put(turn, attempt, RECORD(OVER, over = &over));
 	turn_advance(turn, attempt);
 }
 

@@ -64,22 +64,42 @@ static void fill_report(const struct attempt *attempt, Maestro__AttemptReport *r
 	report->retryable = attempt->retryable;
 }
 
+static void put_report(struct turn *turn, const struct attempt *attempt, Maestro__AttemptReport *report,
+	Maestro__AttemptPhase phase, const char *reason)
+{
+	struct effect *effect;
+
+	report->number = turn->core->next_report;
+	report->phase = phase;
+	report->has_time_ms = true;
+	report->time_ms = turn->now->wall_ms;
+	report->has_reason = reason != NULL;
+	report->reason = bytes_of(reason);
+	turn_put(turn, attempt, RECORD(REPORT, report = report));
+	effect = turn_effect(turn, EFFECT_REPORT, attempt);
+	if (effect)
+		effect->number = report->number;
+}
+
 void turn_report(struct turn *turn, const struct attempt *attempt, Maestro__AttemptPhase phase, const char *reason)
 {
 	Maestro__AttemptReport report = MAESTRO__ATTEMPT_REPORT__INIT;
-	struct effect *effect;
 
 	fill_report(attempt, &report);
-	report.number = turn->core->next_report;
-	report.phase = phase;
-	report.has_time_ms = true;
-	report.time_ms = turn->now->wall_ms;
-	report.has_reason = reason != NULL;
-	report.reason = bytes_of(reason);
-	turn_put(turn, attempt, RECORD(REPORT, report = &report));
-	effect = turn_effect(turn, EFFECT_REPORT, attempt);
-	if (effect)
-		effect->number = report.number;
+	put_report(turn, attempt, &report, phase, reason);
+}
+
+void turn_pushed(struct turn *turn, const struct attempt *attempt, Maestro__JournalPushed *pushed)
+{
+	Maestro__AttemptReport report = MAESTRO__ATTEMPT_REPORT__INIT;
+
+	fill_report(attempt, &report);
+	report.branch = pushed->branch;
+	report.commit = pushed->commit;
+	report.has_ahead = pushed->has_ahead;
+	report.ahead = pushed->ahead;
+	put_report(turn, attempt, &report, MAESTRO__ATTEMPT_PHASE__PHASE_PUSHED, attempt->left_out);
+	turn_put(turn, attempt, RECORD(PUSHED, pushed = pushed));
 }
 
 void turn_reply(struct turn *turn, const struct attempt *attempt, uint64_t request, const char *why, const char *hint)
@@ -139,8 +159,9 @@ void turn_finish(struct turn *turn, struct attempt *attempt)
 		reason = exit_text(attempt, text, sizeof(text));
 	if (over.phase == MAESTRO__ATTEMPT_PHASE__PHASE_EXITED)
 		reason = attempt->left_out;
-	turn_put(turn, attempt, RECORD(OVER, over = &over));
+	/* The report first: of a batch that is torn a part is there, and what is over is never told again. */
 	turn_report(turn, attempt, over.phase, reason);
+	turn_put(turn, attempt, RECORD(OVER, over = &over));
 	attempt->publish = false;
 }
 
