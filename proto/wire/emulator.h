@@ -16,6 +16,7 @@
 struct buf;
 struct emulator;
 
+#define EMULATOR_WORK_CELLS_MAX (2U << 20)
 #define EMULATOR_REPLY_BYTES_MAX 65536U /* replies that nobody takes are dropped beyond it */
 
 /* Sizes are clamped to 1..SCREEN_…_MAX. scrollback_limit_bytes 0: none kept. -ENOMEM. */
@@ -25,6 +26,10 @@ DEFINE_CLEANUP(struct emulator *, emulator_free)
 
 /* Cannot fail: where memory is short the picture loses colours, clusters or scrollback, not its shape. */
 void emulator_write(struct emulator *emulator, const void *data, size_t len);
+/* The same for a caller that has more to do: takes at least one byte, and returns how many it took once the commands in
+ * them went over EMULATOR_WORK_CELLS_MAX cells (a few milliseconds); the rest is to be written again. A command of four
+ * bytes can move a million cells. */
+size_t emulator_write_some(struct emulator *emulator, const void *data, size_t len);
 /* Clamps as emulator_new. Lines of the primary screen flow to the new width. -ENOMEM: unchanged. */
 int emulator_resize(struct emulator *emulator, unsigned int cols, unsigned int rows);
 /* What a full reset (RIS) does. */

@@ -158,6 +158,7 @@ void control_reset(struct emulator *emulator)
 	screen->mouse_encoding = SCREEN_MOUSE_ENCODING_X10;
 	memset(emulator->kitty, 0, sizeof(emulator->kitty));
 	screen->modify_other_keys = 0;
+	emulator->rectangles = false;
 	mode_kitty_sync(emulator);
 	memset(emulator->saved, 0, sizeof(emulator->saved));
 	emulator->saved_mode_count = 0;
@@ -180,6 +181,7 @@ static void alignment_test(struct emulator *emulator)
 
 	reset_margins(emulator);
 	edit_move_to(emulator, 0, 0);
+	spend(emulator, (size_t)screen->rows * screen->cols);
 	for (unsigned int i = 0; i < screen->rows; i++) {
 		struct screen_row *row = &screen->row[i];
 

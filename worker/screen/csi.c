@@ -266,8 +266,7 @@ static void repeat(struct emulator *e)
 
 	if (!code)
 		return;
-	for (unsigned int i = min(param_count(e, 0), most); i; i--)
-		print_code(e, code);
+	print_repeat(e, code, min(param_count(e, 0), most));
 }
 
 static void set_margins(struct emulator *e)
@@ -430,6 +429,9 @@ static const struct {
 	{ '?', 0, 'r', mode_restore },
 	{ 0, '*', 'y', rect_checksum },
 	{ 0, '$', 'v', rect_copy },
+	{ 0, '*', 'x', rect_extent },
+	{ 0, '$', 'r', rect_change },
+	{ 0, '$', 't', rect_change },
 	{ 0, '$', 'x', rect_fill },
 	{ 0, '$', 'z', rect_erase },
 	{ 0, '$', '{', rect_erase },

@@ -157,6 +157,7 @@ void edit_erase(struct emulator *emulator, unsigned int row, unsigned int from, 
 		to = emulator->screen.cols;
 	if (from >= to)
 		return;
+	spend(emulator, to - from);
 	if (to == emulator->screen.cols)
 		line->wrapped = false;
 	if (selective) {
@@ -195,6 +196,7 @@ void edit_insert_cells(struct emulator *emulator, unsigned int row, unsigned int
 	edit_split(emulator, line, col);
 	edit_split(emulator, line, right - count);
 	edit_split(emulator, line, right);
+	spend(emulator, right - col);
 	move_cells(line, col + count, col, right - col - count);
 	fill(line, col, col + count, erase_style(emulator));
 	line->wrapped = false;
@@ -213,6 +215,7 @@ void edit_delete_cells(struct emulator *emulator, unsigned int row, unsigned int
 	edit_split(emulator, line, col);
 	edit_split(emulator, line, col + count);
 	edit_split(emulator, line, right);
+	spend(emulator, right - col);
 	move_cells(line, col, col + count, right - col - count);
 	fill(line, right - count, right, erase_style(emulator));
 	line->wrapped = false;
@@ -234,6 +237,7 @@ static void copy_between_margins(struct emulator *emulator, unsigned int to, uns
 	edit_split(emulator, target, right);
 	edit_split(emulator, source, left);
 	edit_split(emulator, source, right);
+	spend(emulator, right - left);
 	memcpy(target->cells + left, source->cells + left, (right - left) * sizeof(*target->cells));
 	if (right > target->used)
 		target->used = (uint16_t)right;
@@ -252,6 +256,8 @@ static void keep_lines(struct emulator *emulator, unsigned int top, unsigned int
 {
 	struct screen_row *row = &emulator->screen.row[top];
 
+	for (unsigned int i = 0; i < count; i++)
+		spend(emulator, row[i].used);
 	for (unsigned int i = 0; i < count; i++)
 		scrollback_push(&emulator->scrollback, row[i].cells, row[i].wrapped ? emulator->screen.cols : row[i].used,
 			row[i].wrapped);
@@ -274,6 +280,7 @@ void edit_scroll_up(struct emulator *emulator, unsigned int top, unsigned int bo
 	}
 	if (keep && top == 0 && !emulator_alternate(emulator))
 		keep_lines(emulator, top, count);
+	spend(emulator, height + (size_t)count * emulator->screen.cols / 4);
 	screen_scroll(&emulator->screen, top, bottom, (int)count);
 	if (erase_style(emulator))
 		fill_exposed(emulator, bottom - count, bottom);
@@ -294,6 +301,7 @@ void edit_scroll_down(struct emulator *emulator, unsigned int top, unsigned int 
 		fill_exposed(emulator, top, top + count);
 		return;
 	}
+	spend(emulator, height + (size_t)count * emulator->screen.cols / 4);
 	screen_scroll(&emulator->screen, top, bottom, -(int)count);
 	if (erase_style(emulator))
 		fill_exposed(emulator, top, top + count);

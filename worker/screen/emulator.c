@@ -51,7 +51,14 @@ void emulator_reset(struct emulator *emulator)
 void emulator_write(struct emulator *emulator, const void *data, size_t len)
 {
 	emulator->writes++;
-	parser_write(emulator, data, len);
+	parser_write(emulator, data, len, UINT64_MAX);
+}
+
+size_t emulator_write_some(struct emulator *emulator, const void *data, size_t len)
+{
+	emulator->writes++;
+	emulator->work = 0;
+	return parser_write(emulator, data, len, EMULATOR_WORK_CELLS_MAX);
 }
 
 /* What of the alternate screen fits. */

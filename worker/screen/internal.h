@@ -95,8 +95,16 @@ struct emulator {
 	unsigned int title_count;
 	struct saved_mode saved_modes[SAVED_MODES_MAX];
 	unsigned int saved_mode_count;
+	uint64_t work; /* cells touched by commands, see emulator_write_some */
+	bool rectangles; /* DECSACE: attributes change in rectangles, not in streams */
 	struct buf reply;
 };
+
+/* Notes that a command went over this many cells: a few bytes can ask for all of a large screen. */
+static inline void spend(struct emulator *emulator, size_t cells)
+{
+	emulator->work += cells;
+}
 
 static inline bool emulator_alternate(const struct emulator *emulator)
 {
@@ -123,11 +131,13 @@ static inline unsigned int param_value(const struct emulator *emulator, unsigned
 }
 
 /* parser.c */
-void parser_write(struct emulator *emulator, const uint8_t *data, size_t len);
+/* Returns how many bytes it took: at least one, all unless emulator->work reaches the limit. */
+size_t parser_write(struct emulator *emulator, const uint8_t *data, size_t len, uint64_t work_limit);
 
 /* print.c */
 void print_ascii(struct emulator *emulator, const uint8_t *data, size_t len);
 void print_code(struct emulator *emulator, uint32_t code);
+void print_repeat(struct emulator *emulator, uint32_t code, unsigned int count);
 
 /* control.c: C0 controls and ESC sequences */
 void control_execute(struct emulator *emulator, uint8_t byte);
@@ -174,6 +184,8 @@ void rect_checksum(struct emulator *emulator); /* DECRQCRA */
 void rect_erase(struct emulator *emulator);    /* DECERA, DECSERA */
 void rect_fill(struct emulator *emulator);     /* DECFRA */
 void rect_copy(struct emulator *emulator);     /* DECCRA */
+void rect_extent(struct emulator *emulator);   /* DECSACE */
+void rect_change(struct emulator *emulator);   /* DECCARA, DECRARA */
 
 /* edit.c */
 /* Finds the indices of the pen again after it changed. */

@@ -277,11 +277,11 @@ static const uint8_t *add_params(struct parser *parser, const uint8_t *at, const
 	return at;
 }
 
-void parser_write(struct emulator *emulator, const uint8_t *data, size_t len)
+size_t parser_write(struct emulator *emulator, const uint8_t *data, size_t len, uint64_t work_limit)
 {
 	const uint8_t *at = data, *end = data + len, *text;
 
-	while (at < end) {
+	while (at < end && (emulator->work < work_limit || at == data)) {
 		if (emulator->parser.need) {
 			at += continue_code(emulator, *at);
 			continue;
@@ -301,4 +301,5 @@ void parser_write(struct emulator *emulator, const uint8_t *data, size_t len)
 			step_high(emulator, *at);
 		at++;
 	}
+	return (size_t)(at - data);
 }

@@ -273,3 +273,22 @@ void print_code(struct emulator *emulator, uint32_t code)
 	else if (width)
 		place(emulator, code, width);
 }
+
+/* REP: a run of ordinary letters fills rows as text does. */
+void print_repeat(struct emulator *emulator, uint32_t code, unsigned int count)
+{
+	uint8_t text[256];
+	unsigned int part;
+
+	spend(emulator, count);
+	if (code >= 0x80 || charset_special(emulator)) {
+		while (count--)
+			print_code(emulator, code);
+		return;
+	}
+	memset(text, (int)code, sizeof(text));
+	for (; count; count -= part) {
+		part = count < sizeof(text) ? count : (unsigned int)sizeof(text);
+		print_ascii(emulator, text, part);
+	}
+}

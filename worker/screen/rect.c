@@ -1,4 +1,4 @@
-/* Rectangles (VT420): checksum, fill, erase, copy. Sides are one-based and inclusive, and in origin mode they count
+/* Rectangles (VT420): checksum, fill, erase, copy, attributes. Sides are one-based and inclusive, and in origin mode they count
  * from the margins. */
 #include "worker/screen/internal.h"
 
@@ -34,6 +34,21 @@ static bool take_rect(const struct emulator *e, unsigned int index, struct rect 
 	return true;
 }
 
+static unsigned int cell_text_sum(const struct screen *screen, const struct screen_cell *cell)
+{
+	char buffer[SCREEN_CLUSTER_BYTES_MAX];
+	unsigned int sum = 0;
+	const char *text;
+	size_t len;
+
+	if (!(cell->glyph & SCREEN_GLYPH_CLUSTER))
+		return cell->glyph;
+	len = screen_cell_text(screen, cell, buffer, &text);
+	for (size_t i = 0; i < len; i++)
+		sum += (unsigned char)text[i];
+	return sum;
+}
+
 static unsigned int cell_sum(const struct screen *screen, const struct screen_cell *cell, bool *ret_shows)
 {
 	static const struct {
@@ -41,25 +56,16 @@ static unsigned int cell_sum(const struct screen *screen, const struct screen_ce
 		unsigned int weight;
 	} weights[] = { { SCREEN_REVERSE, 0x20 }, { SCREEN_BLINK, 0x40 }, { SCREEN_BOLD, 0x80 } };
 	const struct screen_style *style = screen_style(screen, cell->style);
-	char buffer[SCREEN_CLUSTER_BYTES_MAX];
-	const char *text;
-	size_t len = screen_cell_text(screen, cell, buffer, &text);
-	unsigned int sum = 0, drawn;
+	unsigned int sum = cell_text_sum(screen, cell);
 
-	if (cell->glyph & SCREEN_GLYPH_CLUSTER)
-		for (size_t i = 0; i < len; i++)
-			sum += (unsigned char)text[i];
-	else
-		sum = cell->glyph;
-	drawn = sum != ' ' && sum != 0;
-	for (size_t i = 0; i < ARRAY_SIZE(weights); i++)
+	*ret_shows = sum != ' ' && sum != 0;
+	for (size_t i = 0; style->attributes && i < ARRAY_SIZE(weights); i++)
 		if (style->attributes & weights[i].attribute)
-			sum += weights[i].weight, drawn = 1;
+			sum += weights[i].weight, *ret_shows = true;
 	if (style->underline)
-		sum += 0x10, drawn = 1;
+		sum += 0x10, *ret_shows = true;
 	if (cell->flags & SCREEN_CELL_PROTECTED)
 		sum += 0x04;
-	*ret_shows = drawn;
 	return sum;
 }
 
@@ -68,13 +74,12 @@ void rect_checksum(struct emulator *e)
 {
 	unsigned int sum = 0, trimmed = 0;
 	struct rect rect;
-	bool first = true;
+	bool first = true, shows;
 
 	if (take_rect(e, 2, &rect)) {
+		spend(e, (size_t)(rect.bottom - rect.top) * (rect.right - rect.left));
 		for (unsigned int y = rect.top; y < rect.bottom; y++) {
 			for (unsigned int x = rect.left; x < rect.right; x++) {
-				bool shows;
-
 				sum += cell_sum(&e->screen, &e->screen.row[y].cells[x], &shows);
 				if (shows || first)
 					trimmed = sum;
@@ -101,6 +106,7 @@ static void put_cells(struct emulator *e, unsigned int y, unsigned int left, con
 {
 	struct screen_row *row = &e->screen.row[y];
 
+	spend(e, count);
 	memcpy(row->cells + left, cells, count * sizeof(*cells));
 	if (row->used < left + count)
 		row->used = (uint16_t)(left + count);
@@ -147,4 +153,84 @@ void rect_copy(struct emulator *e)
 		memcpy(cells, e->screen.row[from.top + y].cells + from.left, cols * sizeof(*cells));
 		put_cells(e, top + y, left, cells, cols);
 	}
+}
+
+/* --- attributes ----------------------------------------------------------------------------------------------- */
+
+/* DECSACE: 2 is the rectangle itself, else all that is printed from its first corner to its last. */
+void rect_extent(struct emulator *e)
+{
+	if (param_value(e, 0) <= 2)
+		e->rectangles = param_value(e, 0) == 2;
+}
+
+#define RECT_ATTRIBUTES (SCREEN_BOLD | SCREEN_BLINK | SCREEN_REVERSE | SCREEN_CONCEAL)
+
+/* The codes that both commands know; the others of SGR stay. */
+static const struct {
+	uint8_t code;
+	uint8_t attribute;
+	bool underline;
+} rect_codes[] = {
+	{ 1, SCREEN_BOLD, false }, { 4, 0, true }, { 5, SCREEN_BLINK, false }, { 7, SCREEN_REVERSE, false },
+	{ 8, SCREEN_CONCEAL, false },
+};
+
+static void change_code(struct screen_style *style, uint32_t code, bool reverse)
+{
+	if (code == 0) {
+		style->attributes = (uint8_t)(reverse ? style->attributes ^ RECT_ATTRIBUTES : style->attributes & ~RECT_ATTRIBUTES);
+		style->underline = reverse && !style->underline ? SCREEN_UNDERLINE_SINGLE : SCREEN_UNDERLINE_NONE;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(rect_codes); i++) {
+		bool off = code == rect_codes[i].code + 20U || (code == 22 && rect_codes[i].code == 1);
+
+		if (code != rect_codes[i].code && (!off || reverse))
+			continue;
+		style->attributes = (uint8_t)(off ? style->attributes & ~rect_codes[i].attribute :
+			reverse ? style->attributes ^ rect_codes[i].attribute : style->attributes | rect_codes[i].attribute);
+		if (rect_codes[i].underline)
+			style->underline = off || (reverse && style->underline) ? SCREEN_UNDERLINE_NONE : SCREEN_UNDERLINE_SINGLE;
+	}
+}
+
+static void change_row(struct emulator *e, unsigned int y, unsigned int left, unsigned int right)
+{
+	struct screen_row *row = &e->screen.row[y];
+	uint16_t was = 0, is = 0;
+	bool known = false;
+
+	spend(e, right - left);
+	if (row->used < right)
+		row->used = (uint16_t)right;
+	for (unsigned int x = left; x < right; x++) {
+		struct screen_cell *cell = &row->cells[x];
+
+		if (!known || cell->style != was) {
+			struct screen_style style = *screen_style(&e->screen, cell->style);
+
+			for (unsigned int i = 4; i < e->parser.param_count; i++)
+				change_code(&style, e->parser.param[i], e->parser.final == 't');
+			if (e->parser.param_count < 5)
+				change_code(&style, 0, e->parser.final == 't');
+			was = cell->style;
+			is = edit_intern_style(e, &style);
+			known = true;
+		}
+		cell->style = is;
+	}
+	screen_touch(&e->screen, row);
+}
+
+/* DECCARA (r) sets attributes, DECRARA (t) turns them over. */
+void rect_change(struct emulator *e)
+{
+	unsigned int cols = e->screen.cols;
+	struct rect rect;
+
+	if (!take_rect(e, 0, &rect))
+		return;
+	for (unsigned int y = rect.top; y < rect.bottom; y++)
+		change_row(e, y, e->rectangles || y == rect.top ? rect.left : 0,
+			e->rectangles || y + 1 == rect.bottom ? rect.right : cols);
 }

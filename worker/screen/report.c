@@ -37,8 +37,8 @@ void report_attributes(struct emulator *emulator)
 		report_printf(emulator, "\033P!|00000000\033\\");
 		break;
 	default:
-		/* VT420: 132 columns, selective erase, horizontal scrolling, colour. */
-		report_printf(emulator, "\033[?64;1;6;21;22c");
+		/* VT420: 132 columns, selective erase, horizontal scrolling, colour, rectangles. */
+		report_printf(emulator, "\033[?64;1;6;21;22;28c");
 		break;
 	}
 }
@@ -109,42 +109,72 @@ static void report_pen(struct emulator *emulator)
 	buf_deinit(&text);
 }
 
+/* Settings that are one or two numbers. */
 static void report_setting(struct emulator *emulator, const char *name)
 {
-	if (!strcmp(name, "m"))
+	const struct screen *screen = &emulator->screen;
+	const struct {
+		const char *name;
+		unsigned int first, second; /* second 0: none */
+	} settings[] = {
+		{ "r", emulator->top + 1, emulator->bottom },
+		{ "s", emulator->left + 1, emulator->right },
+		{ " q", (unsigned int)screen->cursor_shape, 0 },
+		{ "\"q", emulator->pen_flags ? 1U : 0U, 0 },
+		{ "\"p", 64, 1 },
+		{ "t", screen->rows, 0 },
+		{ "$|", screen->cols, 0 },
+		{ "*|", screen->rows, 0 },
+		{ "*x", emulator->rectangles ? 2U : 1U, 0 },
+	};
+
+	if (!strcmp(name, "m")) {
 		report_pen(emulator);
-	else if (!strcmp(name, "r"))
-		report_printf(emulator, "\033P1$r%u;%ur\033\\", emulator->top + 1, emulator->bottom);
-	else if (!strcmp(name, "s"))
-		report_printf(emulator, "\033P1$r%u;%us\033\\", emulator->left + 1, emulator->right);
-	else if (!strcmp(name, " q"))
-		report_printf(emulator, "\033P1$r%u q\033\\", (unsigned int)emulator->screen.cursor_shape);
-	else if (!strcmp(name, "\"q"))
-		report_printf(emulator, "\033P1$r%u\"q\033\\", emulator->pen_flags ? 1U : 0U);
-	else if (!strcmp(name, "\"p"))
-		report_printf(emulator, "\033P1$r64;1\"p\033\\");
-	else
-		report_printf(emulator, "\033P0$r\033\\");
+		return;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(settings); i++) {
+		if (strcmp(settings[i].name, name))
+			continue;
+		if (settings[i].second)
+			report_printf(emulator, "\033P1$r%u;%u%s\033\\", settings[i].first, settings[i].second, settings[i].name);
+		else
+			report_printf(emulator, "\033P1$r%u%s\033\\", settings[i].first, settings[i].name);
+		return;
+	}
+	report_printf(emulator, "\033P0$r\033\\");
 }
 
 /* --- XTGETTCAP: names and values travel as hex --- */
 
+static const char *put_hex(char *out, size_t size, const char *text)
+{
+	size_t at = 0;
+
+	for (out[0] = 0; *text && at + 3 <= size; text++, at += 2)
+		snprintf(out + at, size - at, "%02X", (unsigned char)*text);
+	return out;
+}
+
 static void report_capability(struct emulator *emulator, const char *hex, size_t len)
 {
 	static const struct {
-		const char *hex, *value; /* of Co, colors, TN, name, RGB */
+		const char *name, *value;
 	} known[] = {
-		{ "436F", "323536" },
-		{ "636F6C6F7273", "323536" },
-		{ "544E", "787465726D2D323536636F6C6F72" },
-		{ "6E616D65", "787465726D2D323536636F6C6F72" },
-		{ "524742", "382F382F38" },
+		{ "Co", "256" },
+		{ "colors", "256" },
+		{ "TN", "xterm-256color" },
+		{ "name", "xterm-256color" },
+		{ "RGB", "8/8/8" },
+		{ "Smulx", "\033[4:%p1%dm" },
+		{ "Setulc", "\033[58:2::%p1%{65536}%/%d:%p1%{256}%/%{255}%&%d:%p1%{255}%&%dm" },
 	};
+	char name[32], value[200];
 
 	for (size_t i = 0; i < ARRAY_SIZE(known); i++) {
-		if (strlen(known[i].hex) != len || strncasecmp(known[i].hex, hex, len))
+		put_hex(name, sizeof(name), known[i].name);
+		if (strlen(name) != len || strncasecmp(name, hex, len))
 			continue;
-		report_printf(emulator, "\033P1+r%s=%s\033\\", known[i].hex, known[i].value);
+		report_printf(emulator, "\033P1+r%s=%s\033\\", name, put_hex(value, sizeof(value), known[i].value));
 		return;
 	}
 	report_printf(emulator, "\033P0+r\033\\");

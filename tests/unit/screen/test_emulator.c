@@ -74,7 +74,7 @@ static const struct example examples[] = {
 	{ "selective erase", "\033[1\"qab\033[0\"qcd\033[?2K", "ab\n", 0, 4, NULL },
 	{ "soft reset", "\033[2;3r\033[!p\033[4;1H\nX", "\n\n\nX\n", 3, 1, NULL },
 	{ "full reset", "abc\033[?1049hX\033c", "", 0, 0, NULL },
-	{ "DA1", "\033[c", "", 0, 0, "\033[?64;1;6;21;22c" },
+	{ "DA1", "\033[c", "", 0, 0, "\033[?64;1;6;21;22;28c" },
 	{ "DA2", "\033[>c", "", 0, 0, "\033[>41;354;0c" },
 	{ "DA3", "\033[=c", "", 0, 0, "\033P!|00000000\033\\" },
 	{ "DSR", "\033[5n\033[2;2H\033[6n", "", 1, 1, "\033[0n\033[2;2R" },
@@ -98,6 +98,8 @@ static const struct example examples[] = {
 	{ "copy down over itself", "ab\r\ncd\033[1;1;2;2;1;2;2;1$v", "ab\ncab\n\x20" "cd\n", 1, 2, NULL },
 	{ "copy up", "..\r\n.ab\r\n.cd\033[2;2;3;3;1;1;1;1$v", "ab\ncdb\n.cd\n", 2, 3, NULL },
 	{ "copy half of a wide one", "\xe4\xb8\xad\033[1;1;1;1;1;2;1;1$v", "\xe4\xb8\xad\n", 0, 2, NULL },
+	{ "what was asked of rectangles", "\033[2*x\033P$q*x\033\\\033[*x\033P$q*x\033\\\033P$q$|\033\\\033P$qt\033\\", "", 0, 0,
+		"\033P1$r2*x\033\\\033P1$r1*x\033\\\033P1$r10$|\033\\\033P1$r4t\033\\" },
 	{ "modes are saved", "\033[?7;25s\033[?7l\033[?25l\033[?7;25r\033[?7$p\033[?25$p", "", 0, 0, "\033[?7;1$y\033[?25;1$y" },
 	{ "what was not saved stays", "\033[?7l\033[?7r\033[?7$p", "", 0, 0, "\033[?7;2$y" },
 	{ "size", "\033[18t", "", 0, 0, "\033[8;4;10t" },
@@ -191,6 +193,32 @@ static void test_styles(void **state)
 			fail_msg("case %zu: %s", i, cases[i].input + 1);
 		emulator_free(emulator);
 	}
+}
+
+/* Which cells of a screen of 4 x 3 are bold, as a picture. */
+static void check_bold(const char *input, const char *expected)
+{
+	struct emulator *emulator = make(4, 3, input);
+	const struct screen *screen = emulator_screen(emulator);
+	char picture[16] = "", *at = picture;
+
+	for (unsigned int y = 0; y < 3; y++, *at++ = '/')
+		for (unsigned int x = 0; x < 4; x++)
+			*at++ = screen_style(screen, screen->row[y].cells[x].style)->attributes & SCREEN_BOLD ? '#' : '.';
+	if (strncmp(picture, expected, 14))
+		fail_msg("\"%s\": %s", input + 1, picture);
+	emulator_free(emulator);
+}
+
+static void test_attributes_of_rectangles(void **state)
+{
+	check_bold("\033[2*x\033[2;2;3;3;1$r", "..../.##./.##.");
+	check_bold("\033[2;3;3;2;1$r", "..../..../....");       /* sides that cross are none */
+	check_bold("\033[1;3;3;3;1$r", "..##/####/###.");       /* as text runs, from corner to corner */
+	check_bold("\033[2*x\033[1;1;3;4;1$r\033[1;2;2;3;22$r", "#..#/#..#/####");
+	check_bold("\033[2*x\033[1;1;2;2;1$r\033[1;1;3;4;1$t", "..##/..##/####");
+	check_bold("\033[2*x\033[1;1;2;2;1$r\033[1;1;3;4$t", "..##/..##/####");
+	check_bold("\033[2*x\033[1;1;3;4;1;31$r\033[2;1;2;4$r", "####/..../####");
 }
 
 static void test_title_is_cleaned(void **state)
@@ -359,6 +387,7 @@ int main(void)
 		cmocka_unit_test(test_examples),
 		cmocka_unit_test(test_examples_bytewise),
 		cmocka_unit_test(test_styles),
+		cmocka_unit_test(test_attributes_of_rectangles),
 		cmocka_unit_test(test_title_is_cleaned),
 		cmocka_unit_test(test_modes_reach_the_console),
 		cmocka_unit_test(test_prompts),
