@@ -138,6 +138,7 @@ void control_soft_reset(struct emulator *emulator)
 	emulator->pen = (struct screen_style){ 0 };
 	emulator->pen_stale = true;
 	emulator->pen_flags = 0;
+	emulator->guarded = false;
 	memset(emulator->charset, 'B', sizeof(emulator->charset));
 	emulator->gl = emulator->single_shift = 0;
 	emulator->pending_wrap = false;
@@ -255,6 +256,13 @@ static void forward_index(struct emulator *emulator)
 		edit_delete_cells(emulator, i, emulator->left, 1);
 }
 
+/* SPA, EPA: as DECSCA, but plain erasing heeds it. */
+static void guard_area(struct emulator *emulator)
+{
+	emulator->guarded = true;
+	emulator->pen_flags = emulator->parser.final == 'V' ? SCREEN_CELL_PROTECTED : 0;
+}
+
 static void (*const escape_handlers[128])(struct emulator *) = {
 	['6'] = back_index,
 	['7'] = control_save,
@@ -268,6 +276,8 @@ static void (*const escape_handlers[128])(struct emulator *) = {
 	['M'] = edit_reverse_index,
 	['N'] = single_shift,
 	['O'] = single_shift,
+	['V'] = guard_area,
+	['W'] = guard_area,
 	['Z'] = report_attributes,
 	['c'] = control_reset,
 	['n'] = locking_shift,

@@ -138,7 +138,7 @@ static void erase_display_as(struct emulator *e, bool selective)
 		edit_erase_rows(e, 0, e->screen.rows, selective);
 		break;
 	case 3:
-		if (!selective)
+		if (e->parser.prefix != '?')
 			scrollback_clear(&e->scrollback);
 		return;
 	}
@@ -157,12 +157,12 @@ static void erase_line_as(struct emulator *e, bool selective)
 
 static void erase_display(struct emulator *e)
 {
-	erase_display_as(e, false);
+	erase_display_as(e, e->guarded);
 }
 
 static void erase_line(struct emulator *e)
 {
-	erase_line_as(e, false);
+	erase_line_as(e, e->guarded);
 }
 
 static void selective_erase_display(struct emulator *e)
@@ -192,7 +192,7 @@ static void erase_cells(struct emulator *e)
 	unsigned int col = e->screen.cursor_col;
 
 	e->pending_wrap = false;
-	edit_erase(e, e->screen.cursor_row, col, col + min(param_count(e, 0), e->screen.cols - col), false);
+	edit_erase(e, e->screen.cursor_row, col, col + min(param_count(e, 0), e->screen.cols - col), e->guarded);
 }
 
 static bool inside_margins(const struct emulator *e)
@@ -319,6 +319,7 @@ static void cursor_style(struct emulator *e)
 
 static void protect(struct emulator *e)
 {
+	e->guarded = false;
 	e->pen_flags = param_value(e, 0) == 1 ? SCREEN_CELL_PROTECTED : 0;
 }
 
@@ -416,6 +417,7 @@ static handler *const plain[128] = {
 	['a'] = column_relative, ['b'] = repeat, ['c'] = report_attributes, ['d'] = cursor_line, ['e'] = line_relative,
 	['f'] = cursor_position, ['g'] = clear_tabs, ['h'] = set_mode, ['l'] = set_mode, ['m'] = sgr_apply,
 	['n'] = report_status, ['r'] = set_margins, ['s'] = set_side_margins, ['t'] = window, ['u'] = restore_cursor,
+	['x'] = report_parameters,
 };
 
 static const struct {

@@ -96,6 +96,7 @@ struct emulator {
 	struct saved_mode saved_modes[SAVED_MODES_MAX];
 	unsigned int saved_mode_count;
 	uint64_t work; /* cells touched by commands, see emulator_write_some */
+	bool guarded; /* SPA was used: what it guards, plain erasing leaves alone too */
 	bool rectangles; /* DECSACE: attributes change in rectangles, not in streams */
 	struct buf reply;
 };
@@ -176,6 +177,7 @@ void report_printf(struct emulator *emulator, const char *format, ...) __attribu
 void report_attributes(struct emulator *emulator); /* DA1 to DA3 */
 void report_status(struct emulator *emulator);     /* DSR, CPR */
 void report_mode(struct emulator *emulator);       /* DECRQM */
+void report_parameters(struct emulator *emulator);  /* DECREQTPARM */
 void report_version(struct emulator *emulator);    /* XTVERSION */
 void report_dcs(struct emulator *emulator);        /* DECRQSS, XTGETTCAP */
 

@@ -3,6 +3,7 @@
 #include "worker/screen/internal.h"
 
 #include <string.h>
+#include "proto/base/str.h"
 
 /* Half open, inside the screen. */
 struct rect {
@@ -34,29 +35,33 @@ static bool take_rect(const struct emulator *e, unsigned int index, struct rect 
 	return true;
 }
 
+/* The lower eight bits, without combining marks, as xterm has it unless XTCHECKSUM says otherwise; 0xff is its filler
+ * behind a wide character. */
 static unsigned int cell_text_sum(const struct screen *screen, const struct screen_cell *cell)
 {
 	char buffer[SCREEN_CLUSTER_BYTES_MAX];
-	unsigned int sum = 0;
+	uint32_t code = cell->glyph;
 	const char *text;
 	size_t len;
 
-	if (!(cell->glyph & SCREEN_GLYPH_CLUSTER))
-		return cell->glyph;
-	len = screen_cell_text(screen, cell, buffer, &text);
-	for (size_t i = 0; i < len; i++)
-		sum += (unsigned char)text[i];
-	return sum;
+	if (cell->width == 0)
+		return 0xff;
+	if (cell->glyph & SCREEN_GLYPH_CLUSTER) {
+		len = screen_cell_text(screen, cell, buffer, &text);
+		if (str_utf8_next(text, len, &code) <= 0)
+			code = 0xfffd;
+	}
+	return code & 0xff;
 }
 
-static unsigned int cell_sum(const struct screen *screen, const struct screen_cell *cell, bool *ret_shows)
+static unsigned int cell_sum(const struct emulator *e, const struct screen_cell *cell, bool *ret_shows)
 {
 	static const struct {
 		uint16_t attribute;
 		unsigned int weight;
 	} weights[] = { { SCREEN_REVERSE, 0x20 }, { SCREEN_BLINK, 0x40 }, { SCREEN_BOLD, 0x80 } };
-	const struct screen_style *style = screen_style(screen, cell->style);
-	unsigned int sum = cell_text_sum(screen, cell);
+	const struct screen_style *style = screen_style(&e->screen, cell->style);
+	unsigned int sum = cell_text_sum(&e->screen, cell);
 
 	*ret_shows = sum != ' ' && sum != 0;
 	for (size_t i = 0; style->attributes && i < ARRAY_SIZE(weights); i++)
@@ -64,7 +69,7 @@ static unsigned int cell_sum(const struct screen *screen, const struct screen_ce
 			sum += weights[i].weight, *ret_shows = true;
 	if (style->underline)
 		sum += 0x10, *ret_shows = true;
-	if (cell->flags & SCREEN_CELL_PROTECTED)
+	if ((cell->flags & SCREEN_CELL_PROTECTED) && !e->guarded)
 		sum += 0x04;
 	return sum;
 }
@@ -80,7 +85,7 @@ void rect_checksum(struct emulator *e)
 		spend(e, (size_t)(rect.bottom - rect.top) * (rect.right - rect.left));
 		for (unsigned int y = rect.top; y < rect.bottom; y++) {
 			for (unsigned int x = rect.left; x < rect.right; x++) {
-				sum += cell_sum(&e->screen, &e->screen.row[y].cells[x], &shows);
+				sum += cell_sum(e, &e->screen.row[y].cells[x], &shows);
 				if (shows || first)
 					trimmed = sum;
 				first = false;
@@ -225,12 +230,13 @@ static void change_row(struct emulator *e, unsigned int y, unsigned int left, un
 /* DECCARA (r) sets attributes, DECRARA (t) turns them over. */
 void rect_change(struct emulator *e)
 {
-	unsigned int cols = e->screen.cols;
+	bool origin = e->modes & MODE_ORIGIN;
+	unsigned int first = origin ? e->left : 0, end = origin ? e->right : e->screen.cols;
 	struct rect rect;
 
 	if (!take_rect(e, 0, &rect))
 		return;
 	for (unsigned int y = rect.top; y < rect.bottom; y++)
-		change_row(e, y, e->rectangles || y == rect.top ? rect.left : 0,
-			e->rectangles || y + 1 == rect.bottom ? rect.right : cols);
+		change_row(e, y, e->rectangles || y == rect.top ? rect.left : first,
+			e->rectangles || y + 1 == rect.bottom ? rect.right : end);
 }

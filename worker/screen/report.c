@@ -92,6 +92,13 @@ void report_mode(struct emulator *emulator)
 		mode_query(emulator, private_mode, number));
 }
 
+/* A line of eight bits without parity, at the highest speed that a VT100 could name. */
+void report_parameters(struct emulator *emulator)
+{
+	if (param_value(emulator, 0) <= 1)
+		report_printf(emulator, "\033[%u;1;1;128;128;1;0x", param_value(emulator, 0) + 2);
+}
+
 void report_version(struct emulator *emulator)
 {
 	if (param_value(emulator, 0) == 0)
