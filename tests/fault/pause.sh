@@ -18,14 +18,7 @@ start_clocked_worker() {
 start_clocked_worker
 check "project add" maestro project add repo "$place/repo"
 work="echo \$MAESTRO_TASK >> '$place/ran'; echo \$MAESTRO_TASK > new"
-waits="echo \$MAESTRO_TASK >> '$place/ran'; echo \$\$ > '$place/pid.'\$MAESTRO_TASK; while [ ! -e '$place/go.'\$MAESTRO_TASK ]; do read -r -t 1 x <> <(:) || :; done; echo new > new"
-waits="exec bash -c '${waits//\'/\'\\\'\'}'"
 is_stopped() { [ "$(sed 's/.*) //' "/proc/$1/stat" | cut -c1)" = T ]; }
-begin() { # TITLE: a task that runs until $place/go.ID is there; its id goes to $id, its process to $pid
-	id=$(maestro run -a command --title "$1" "$waits")
-	wait_for 30 test -s "$place/pid.$id" || fail "$1 runs" "$(maestro show "$id")"
-	pid=$(cat "$place/pid.$id")
-}
 
 # A worker that stands still while its session ends and a grant's minute goes by: it asks anew, and pushes once.
 begin "stopped past a lease"

@@ -13,15 +13,6 @@ check "project add" maestro project add repo "$place/repo"
 # A task that goes the whole way: the worktree, the holder, an exit, a commit, a grant, a push, the end.
 work="echo \$MAESTRO_TASK >> '$place/ran'; echo \$MAESTRO_TASK > new"
 
-# faulty PROGRAM CALL AT ACTION COMMAND...: without waiting for anything; its pid goes to $started.
-faulty() {
-	local faults=(FAULT_PROGRAM="$1" FAULT_CALL="$2" FAULT_AT="$3" FAULT_ACTION="$4")
-	shift 4
-	(with_faults "${faults[@]}" "$@") > "$place/faulty.log" 2>&1 < /dev/null &
-	started=$!
-	pids+=("$started")
-}
-
 gone_or_over() { ! kill -0 "$1" || is_over "$2"; }
 gone_or_ready() { ! kill -0 "$1" || grep -q ' info ready$' "$place/faulty.log"; }
 

@@ -34,6 +34,15 @@ tell_proxy() {
 # with_faults NAME=VALUE... COMMAND...: runs it with the preload library. ASan does not mind not to be the first one.
 with_faults() { exec env LD_PRELOAD="$MAESTRO_FAULTS/libfaults.so" ASAN_OPTIONS="${ASAN_OPTIONS:+$ASAN_OPTIONS:}verify_asan_link_order=0" "$@"; }
 
+# faulty PROGRAM CALL AT ACTION COMMAND...: without waiting for anything; its pid goes to $started, its words to faulty.log.
+faulty() {
+	local faults=(FAULT_PROGRAM="$1" FAULT_CALL="$2" FAULT_AT="$3" FAULT_ACTION="$4")
+	shift 4
+	with_faults "${faults[@]}" "$@" > "$place/faulty.log" 2>&1 < /dev/null &
+	started=$!
+	pids+=("$started")
+}
+
 # ran ID: how often the command of this task ran. Commands of tests append "$MAESTRO_TASK" to $place/ran.
 ran() { grep -cx "$1" "$place/ran" 2>/dev/null || :; }
 
@@ -74,9 +83,16 @@ no_leftovers() { [ -z "$(left_behind)" ]; }
 # holders: pids of maestro-session processes of this test.
 holders() {
 	local file
-	for file in /proc/[0-9]*/environ; do
-		grep -qaF "MAESTRO_HOME=$MAESTRO_HOME" "$file" 2>/dev/null || continue
+	grep -laF "MAESTRO_HOME=$MAESTRO_HOME" /proc/[0-9]*/environ 2>/dev/null | while read -r file; do
 		[ "$(tr '\0' ' ' < "${file%environ}cmdline" 2>/dev/null | grep -c maestro-session)" = 1 ] && file=${file#/proc/} && echo "${file%/environ}"
 	done
 }
 no_holders() { [ -z "$(holders)" ]; }
+
+# begin TITLE [PREFIX]: a task that runs until $place/go.ID is there, after PREFIX; its id goes to $id, its process to $pid.
+begin() {
+	local waits="${2:-}echo \$MAESTRO_TASK >> '$place/ran'; echo \$\$ > '$place/pid.'\$MAESTRO_TASK; while [ ! -e '$place/go.'\$MAESTRO_TASK ]; do read -r -t 1 x <> <(:) || :; done; echo new > new"
+	id=$(maestro run -a command --title "$1" "exec bash -c '${waits//\'/\'\\\'\'}'")
+	wait_for 30 test -s "$place/pid.$id" || fail "$1 runs" "$(maestro show "$id")"
+	pid=$(cat "$place/pid.$id")
+}

@@ -206,6 +206,7 @@ static void started(struct session *session)
 	struct event event = { .kind = EVENT_HOLDER_STARTED, .task = session->task, .attempt = session->attempt };
 	struct event ended = { .kind = EVENT_HOLDER_ENDED, .task = session->task, .attempt = session->attempt };
 	struct holder_exit exit = { .code = -1 };
+	const struct attempt *attempt;
 	int r;
 
 	service_event(service, &event);
@@ -213,6 +214,9 @@ static void started(struct session *session)
 	if (!r)
 		return;
 	/* It came and went in between. */
+	attempt = attempts_find(service->core, session->task, session->attempt);
+	if (attempt)
+		orphans_end(service, attempt);
 	if (holder_exit_read(session->dir, &exit) == 0) {
 		ended.ended.has_code = !exit.signal && exit.code >= 0;
 		ended.ended.code = exit.code;

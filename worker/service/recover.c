@@ -132,6 +132,8 @@ static void recover_one(struct service *service, uint64_t task, uint32_t number)
 	}
 	log_info(service->log, "task=%" PRIu64 " attempt=%u: %s", task, number, words[found]);
 	event.found.found = found;
+	if (found == FOUND_DEAD)
+		orphans_end(service, attempt);
 	if (found == FOUND_ALIVE) {
 		service_event(service, &event);
 		attempt = attempts_find(service->core, task, number);

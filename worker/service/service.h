@@ -192,6 +192,10 @@ int gitwork_project(const struct service *service, const Maestro__ProjectSpec *s
 void git_place_deinit(struct git_place *place);
 char *gitwork_worktree(const struct service *service, const struct attempt *attempt);
 
+/* --- orphans.c --- */
+/* Kills what is left of a session whose holder is dead. A holder that only cannot be recognized is told to end. */
+void orphans_end(struct service *service, const struct attempt *attempt);
+
 /* --- session.c --- */
 struct session *session_find(const struct service *service, uint64_t task, uint32_t attempt);
 /* Finds or makes it. NULL when out of memory. */

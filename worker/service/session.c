@@ -156,6 +156,14 @@ static void on_exit_told(void *userdata, const struct holder_exit *exit)
 	tell_ended(session, exit, NULL);
 }
 
+static void end_orphans(struct session *session)
+{
+	const struct attempt *attempt = attempts_find(session->service->core, session->task, session->attempt);
+
+	if (attempt)
+		orphans_end(session->service, attempt);
+}
+
 /* The holder went: as it was told to, or it died, or only the connection broke. */
 static void on_closed(void *userdata, int r)
 {
@@ -169,6 +177,7 @@ static void on_closed(void *userdata, int r)
 	streams_end(session, "the session has ended");
 	if (session->exited)
 		return;
+	end_orphans(session);
 	if (holder_exit_read(session->dir, &exit) == 0)
 		tell_ended(session, &exit, NULL);
 	else
