@@ -2,10 +2,11 @@
 # kill -9 of coordinator, a worker, or all at random moments under load: what was acknowledged ends, every command ran
 # exactly once, long sessions keep their processes, and nothing is left behind.
 #
-# kill.sh [ROUNDS [SEED]]: 12 rounds unless told; the seed gives the order of kills and their moments.
+# kill.sh [ROUNDS [SEED]], or MAESTRO_ROUNDS and MAESTRO_SEED: 12 rounds unless told (hundreds are worth it now and then); the
+# seed, which is printed, gives the order of kills and their moments.
 . "${MAESTRO_TESTS:?}/support/harness.sh"
 . "$MAESTRO_TESTS/support/fault.sh"
-rounds=${1:-12} seed=${2:-$$}
+rounds=${1:-${MAESTRO_ROUNDS:-12}} seed=${2:-${MAESTRO_SEED:-$$}}
 RANDOM=$seed
 note "seed $seed"
 make_repo repo
