@@ -83,8 +83,8 @@ for how in flip cut; do
 done
 wait_for 30 no_holders && pass "no holder stays behind" || fail "no holder stays behind" "$(holders)"
 
-# What a holder left on its end, and the prompt: unreadable, the attempt fails with a reason, once.
-for how in cut empty flip; do
+# What a holder left on its end: unreadable, the attempt fails with a reason, once.
+for how in cut empty; do
 	begin "exit $how"
 	halt KILL "$worker"
 	touch "$place/go.$id"
@@ -92,19 +92,12 @@ for how in cut empty flip; do
 	file=$state/sessions/$id.1/exit
 	kill -KILL $(holders)
 	wait_for 10 no_holders
-	case $how in cut) truncate -s 3 "$file" ;; empty) : > "$file" ;; flip) flip "$file" 0 ;; esac
+	case $how in cut) truncate -s 3 "$file" ;; empty) : > "$file" ;; esac
 	start_worker w1 && worker=$started
 	wait_for 60 is_over "$id"
 	is "with its exit damaged ($how) it is not guessed how it ended" "failed 1" "$(state_of "$id") $(ran "$id")"
 	like "and says why" 'holder|exit' "$(field_of "$id" reason)"
 done
-begin "prompt"
-for file in "$state/sessions/$id.1"/{prompt,port,token}; do [ -e "$file" ] && : > "$file"; done
-halt KILL "$worker"
-start_worker w1 && worker=$started
-is "files that only a beginning needs are not missed" "running $pid" "$(state_of "$id") $(cat "$place/pid.$id")"
-touch "$place/go.$id"
-check "its task ends well" maestro wait "$id"
 
 # A transcript: what is whole is shown, what is not is a gap.
 id=$(maestro run -a command --title output 'for i in $(seq 1 20000); do echo "line $i of the output"; done; exit 1')
@@ -126,24 +119,6 @@ for how in cut empty flip; do
 	for file in ca.pem server.pem server.key; do
 		damaged "$mind/$file" $how refuses "$file: $how" 1 "$file|certificate|key" timeout 10 maestro-coordinator run --listen 127.0.0.1:0
 	done
-done
-for how in cut empty flip; do
-	start_coordinator
-	damaged "$mind/admin.key" $how refuses "admin.key: $how" 1 'admin.key' maestro token create --role viewer
-	halt KILL "$coordinator"
-done
-# The log in front of the database: what is whole in it counts, what is not is as if it had not been written. Nothing else.
-for how in cut flip; do
-	start_coordinator
-	tasks=$(maestro ls --all --json | jq length)
-	maestro project add --name "wal-$how" "$place/repo" > /dev/null 2>&1
-	halt KILL "$coordinator"
-	[ -s "$mind/coordinator.db-wal" ] || fail "there is a log to damage"
-	case $how in cut) truncate -s -100 "$mind/coordinator.db-wal" ;; flip) flip "$mind/coordinator.db-wal" -100 ;; esac
-	start_coordinator
-	is "with its log damaged ($how) every task is there" "$tasks" "$(maestro ls --all --json | jq length)"
-	check "and the database is whole ($how)" maestro-coordinator check
-	halt KILL "$coordinator"
 done
 for how in cut empty; do damaged "$mind/cluster" $how refuses "cluster: $how" 1 'cluster' run_coordinator; done
 sqlite3 "$mind/coordinator.db" 'PRAGMA wal_checkpoint(TRUNCATE)' > checkpoint.log 2>&1

@@ -225,5 +225,9 @@ int holder_exit_read(const char *session_dir, struct holder_exit *ret_exit)
 	int r;
 
 	r = read_message(session_dir, "exit", &maestro__holder_exit__descriptor, &message);
-	return r ? r : holder_exit_take((const Maestro__HolderExit *)message.base, ret_exit);
+	if (r)
+		return r;
+	if (!((const Maestro__HolderExit *)message.base)->has_time_ms)
+		return STATE_E_BROKEN; /* an empty file is a message too, but none that a holder writes */
+	return holder_exit_take((const Maestro__HolderExit *)message.base, ret_exit);
 }
