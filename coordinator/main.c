@@ -63,14 +63,14 @@ static const struct option_spec run_specs[] = {
 	{ .name = "notify-time", .type = OPTION_DURATION, .offset = FIELD(notify_time_ms), .arg = "TIME", .initial = "30s",
 		.min = 1000, .max = 3600000, .in_file = true, .file_only = true, .help = "how long it may take" },
 	{ .name = "notify-kinds", .type = OPTION_LIST, .offset = FIELD(notify_kinds), .arg = "KIND", .in_file = true,
-		.file_only = true, .help = "which: needs_input, review, failed, lost, limited; without it all of them" },
+		.file_only = true, .help = "which: needs_input, review, failed, lost, limited, question; without it all of them" },
 	{ .name = "log-level", .type = OPTION_CHOICE, .offset = FIELD(log_level), .arg = "LEVEL", .initial = "info",
 		.choices = levels, .in_file = true, .help = "error, warning, info or debug" },
 	{ .name = "ready-fd", .type = OPTION_NUMBER, .offset = FIELD(ready_fd), .arg = "N", .initial = "0", .max = 1023,
 		.help = "write the addresses and an empty line to this descriptor when ready" },
 	{ .name = "accept-restore", .type = OPTION_FLAG, .offset = FIELD(accept_restore),
 		.help = "go on with a database that was restored from a backup: sessions that it does not know are ended, "
-			"their worktrees stay (needed once)" },
+			"their worktrees stay (needed once; `maestro question` asks more finely)" },
 	{ .name = "system", .type = OPTION_FLAG, .offset = FIELD(system),
 		.help = "use /etc/maestro, /var/lib/maestro and /run/maestro" },
 };

@@ -9,7 +9,7 @@
 
 struct values {
 	struct cli_common common;
-	bool force, fresh, abandon, group;
+	bool force, fresh, abandon, group, push;
 };
 
 #define FLAG(word, text) { .name = #word, .type = OPTION_FLAG, .offset = offsetof(struct values, word), .help = text }
@@ -21,6 +21,7 @@ static const struct option_spec remove_specs[] = {
 	FLAG(force, "even with work that is neither pushed nor committed"), CLI_COMMON_OPTIONS };
 static const struct option_spec retry_specs[] = {
 	FLAG(fresh, "from the base, not from where the last attempt was"),
+	FLAG(push, "of what failed at its push: only the push again, on the worker that has the commits"),
 	FLAG(abandon, "give up the last attempt on a worker that does not answer"),
 	CLI_COMMON_OPTIONS,
 };
@@ -76,8 +77,12 @@ static int act_on_all(struct cli *cli, Maestro__TaskAction action, const struct 
 	act.has_force = act.force = values->force;
 	act.has_fresh = act.fresh = values->fresh;
 	act.has_abandon = act.abandon = values->abandon;
+	act.has_push_only = act.push_only = values->push;
 	act.has_whole_group = act.whole_group = values->group;
-	r = cli_parse_tasks(operands, count, &ids, error);
+	if (values->push && (values->fresh || values->abandon))
+		r = error_set(error, CLIENT_E_USAGE, "--push runs nothing: it goes with neither --fresh nor --abandon");
+	else
+		r = cli_parse_tasks(operands, count, &ids, error);
 	for (int i = 0; !r && i < count; i++) {
 		act.task = ids[i];
 		r = act_on(cli, &act, otherwise, array, error);
@@ -112,8 +117,9 @@ ACT_COMMAND(stop, GROUP_TASKS, "stop tasks; what they did is kept",
 		"and SIGKILL after 10 s. Of a task in review it ends only the session.",
 		plain_specs, ARRAY_SIZE(plain_specs)));
 ACT_COMMAND(retry, GROUP_TASKS, "start a next attempt",
-	TABLE("maestro retry", "[--fresh|--abandon] TASK...",
-		"Starts a next attempt of a task that failed, was lost, cancelled or rejected, from where the last one was.",
+	TABLE("maestro retry", "[--fresh|--push|--abandon] TASK...",
+		"Starts a next attempt of a task that failed, was lost, cancelled or rejected, from where the last one was.\n"
+		"With --push nothing runs: the commits of an attempt that could not push them are pushed again, and end in review.",
 		retry_specs, ARRAY_SIZE(retry_specs)));
 ACT_COMMAND(publish, GROUP_REVIEW, "commit and push what a session has now",
 	TABLE("maestro publish", "TASK...", "Commits and pushes what the session's worktree holds now.", plain_specs,

@@ -1,5 +1,6 @@
 #include "console/cli/command.h"
 #include "console/cli/print.h"
+#include "proto/base/clock.h"
 
 #include <stdio.h>
 
@@ -18,21 +19,26 @@ static const char *login(const Maestro__AgentProgram *agent)
 
 static json_t *json_of_agent(const Maestro__AgentProgram *agent, const char *worker)
 {
-	return json_pack("{ss so so ss}", "name", agent->name,
+	char time[CLOCK_RFC3339_MAX];
+
+	return json_pack("{ss so so so ss}", "name", agent->name,
 		"version", agent->has_version ? json_of_bytes(agent->version.data, agent->version.len) : json_null(),
 		"logged_in", agent->has_logged_in ? json_boolean(agent->logged_in) : json_null(),
+		"limited_until", agent->has_limited_until_ms ?
+			json_string(clock_format_rfc3339(agent->limited_until_ms, time)) : json_null(),
 		"worker", worker);
 }
 
 static int run(struct cli *cli, const void *v, int count, char **operands, struct error *error)
 {
 	static const struct table_column columns[] = {
-		{ .title = "NAME" }, { .title = "WORKER" }, { .title = "LOGGED IN" }, { .title = "VERSION", .flexible = true },
+		{ .title = "NAME" }, { .title = "WORKER" }, { .title = "LOGGED IN" }, { .title = "LIMITED UNTIL" }, { .title = "VERSION", .flexible = true },
 	};
 	_cleanup_(table_deinit) struct table table = TABLE_NULL(columns);
 	_cleanup_(message_deinit) struct message reply = MESSAGE_NULL;
 	Maestro__ListWorkers list = MAESTRO__LIST_WORKERS__INIT;
 	const Maestro__WorkerList *workers;
+	char time[CLOCK_RFC3339_MAX];
 	json_t *array;
 	int r;
 
@@ -50,6 +56,8 @@ static int run(struct cli *cli, const void *v, int count, char **operands, struc
 			table_add(&table, COLOUR_NONE, agent->name);
 			table_add(&table, COLOUR_NONE, workers->workers[i]->name);
 			table_add(&table, COLOUR_NONE, login(agent));
+			table_add(&table, COLOUR_YELLOW,
+				agent->has_limited_until_ms ? clock_format_rfc3339(agent->limited_until_ms, time) : NULL);
 			table_add_bytes(&table, COLOUR_NONE, agent->has_version, &agent->version);
 		}
 	}

@@ -1,11 +1,13 @@
 #include "console/cli/command.h"
 #include "console/cli/local.h"
 #include "console/cli/print.h"
+#include "console/cli/question.h"
 #include "console/client/process.h"
 #include "proto/base/str.h"
 #include "proto/wire/install.h"
 #include "proto/wire/names.h"
 
+#include <inttypes.h>
 #include <langinfo.h>
 #include <locale.h>
 #include <stdio.h>
@@ -156,6 +158,22 @@ static void check_workers(struct doctor *doctor)
 	find(doctor, ready ? GOOD : WARNING, "workers", "%zu of %zu are ready", ready, list->n_workers);
 }
 
+static void check_questions(struct doctor *doctor)
+{
+	_cleanup_(error_deinit) struct error error = ERROR_NULL;
+	_cleanup_(message_deinit) struct message reply = MESSAGE_NULL;
+	const Maestro__QuestionList *list;
+
+	if (!doctor->cli->client || question_list(doctor->cli, false, &reply, &list, &error))
+		return;
+	for (size_t i = 0; i < list->n_questions; i++) {
+		_cleanup_free_ char *text = bytes_dup(&list->questions[i]->text);
+
+		find(doctor, WARNING, "question", "%s; answer it: maestro question show %" PRIu64, str_or(text, ""),
+			list->questions[i]->id);
+	}
+}
+
 static void check_terminal(struct doctor *doctor)
 {
 	setlocale(LC_CTYPE, "");
@@ -183,6 +201,7 @@ static int run(struct cli *cli, const void *v, int count, char **operands, struc
 	check_local(&doctor);
 	check_connection(&doctor);
 	check_workers(&doctor);
+	check_questions(&doctor);
 	find(&doctor, WARNING, "isolation", "none: agents run with the rights of the worker's user");
 	if (cli->json)
 		return cli_print_json(doctor.findings) ? -EIO : doctor.bad ? CLIENT_E_FAILED : 0;

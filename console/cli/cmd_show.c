@@ -48,7 +48,7 @@ static void field_format(const struct cli *cli, const char *label, const char *f
 
 static void print_status(const struct cli *cli, const Maestro__AgentStatus *status)
 {
-	char age[CLOCK_AGE_MAX];
+	char age[CLOCK_AGE_MAX], time[CLOCK_RFC3339_MAX];
 
 	if (!status)
 		return;
@@ -57,6 +57,8 @@ static void print_status(const struct cli *cli, const Maestro__AgentStatus *stat
 		clock_format_age(status->has_age_ms ? status->age_ms : 0, age));
 	field_bytes(cli, "", status->has_message, &status->message);
 	field_bytes(cli, "file", status->has_file, &status->file);
+	if (status->has_limited_ms)
+		field_format(cli, "limited", "until %s", clock_format_rfc3339(json_limited_until(status, 0), time));
 	if (status->has_progress)
 		field_format(cli, "progress", "%u%%", status->progress);
 }
@@ -113,6 +115,9 @@ static void print_next(const Maestro__Task *task)
 		       "   Leave it: maestro reject %" PRIu64 "\n", task->id, task->id, task->id);
 		break;
 	case MAESTRO__TASK_STATE__TASK_FAILED:
+		if (task->has_reason && task->reason.len > 5 && memcmp(task->reason.data, "push:", 5) == 0)
+			printf("\nOnly the push again: maestro retry --push %" PRIu64, task->id);
+		/* fall through */
 	case MAESTRO__TASK_STATE__TASK_LOST:
 	case MAESTRO__TASK_STATE__TASK_CANCELLED:
 		printf("\nWhat it printed: maestro logs %" PRIu64 "   Once more: maestro retry %" PRIu64 "\n", task->id,

@@ -1,8 +1,11 @@
 #include "console/cli/command.h"
 #include "console/cli/print.h"
+#include "console/cli/question.h"
+#include "proto/base/clock.h"
 #include "proto/base/str.h"
 #include "proto/wire/names.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -92,32 +95,65 @@ static int run_ls(struct cli *cli, const void *v, int count, char **operands, st
 	return table_print(&table, cli, stdout);
 }
 
-static void print_worker(const struct cli *cli, const Maestro__Worker *worker)
+static void print_questions(struct cli *cli, const char *worker)
+{
+	_cleanup_(error_deinit) struct error error = ERROR_NULL;
+	_cleanup_(message_deinit) struct message reply = MESSAGE_NULL;
+	const Maestro__QuestionList *list;
+
+	if (question_list(cli, false, &reply, &list, &error))
+		return; /* an older coordinator asks nothing */
+	for (size_t i = 0; i < list->n_questions; i++) {
+		_cleanup_free_ char *text = bytes_dup(&list->questions[i]->text);
+		_cleanup_free_ char *line = NULL;
+
+		if (strcmp(str_or(list->questions[i]->worker, ""), worker) != 0)
+			continue;
+		if (asprintf(&line, "%" PRIu64 ": %s (maestro question show %" PRIu64 ")", list->questions[i]->id, str_or(text, ""),
+			    list->questions[i]->id) < 0)
+			line = NULL;
+		print_field(cli, "question", line);
+	}
+}
+
+static void print_agent(const struct cli *cli, const char *label, const Maestro__AgentProgram *agent)
+{
+	_cleanup_free_ char *version = agent->has_version ? bytes_dup(&agent->version) : NULL;
+	char text[160], time[CLOCK_RFC3339_MAX];
+
+	snprintf(text, sizeof(text), "%s %.40s%s%s%s", agent->name, str_or(version, ""),
+		agent->has_logged_in && !agent->logged_in ? " (not logged in)" : "",
+		agent->has_limited_until_ms ? " (limited until " : "",
+		agent->has_limited_until_ms ? clock_format_rfc3339(agent->limited_until_ms, time) : "");
+	if (agent->has_limited_until_ms)
+		strcat(text, ")");
+	print_field(cli, label, text);
+}
+
+static void print_worker(struct cli *cli, const Maestro__Worker *worker)
 {
 	_cleanup_free_ char *version = worker->has_version ? bytes_dup(&worker->version) : NULL;
+	_cleanup_free_ char *reason = NULL;
 	char text[96], bytes[PRINT_BYTES_MAX];
 
 	print_field(cli, "name", worker->name);
 	snprintf(text, sizeof(text), "%s%s", name_worker_state(worker->state), flags(worker));
 	print_field(cli, "state", text);
+	reason = worker->has_reason ? bytes_dup(&worker->reason) : NULL;
+	print_field(cli, "reason", reason);
 	snprintf(text, sizeof(text), "%u of %u used, %u idle", worker->used, worker->slots, worker->idle);
 	print_field(cli, "slots", text);
 	for (size_t i = 0; i < worker->n_labels; i++) {
 		snprintf(text, sizeof(text), "%s=%s", worker->labels[i]->key, worker->labels[i]->value);
 		print_field(cli, i ? "" : "labels", text);
 	}
-	for (size_t i = 0; i < worker->n_agents; i++) {
-		const Maestro__AgentProgram *agent = worker->agents[i];
-		_cleanup_free_ char *of = agent->has_version ? bytes_dup(&agent->version) : strdup("");
-
-		snprintf(text, sizeof(text), "%s %.40s%s", agent->name, str_or(of, ""),
-			agent->has_logged_in && !agent->logged_in ? " (not logged in)" : "");
-		print_field(cli, i ? "" : "agents", text);
-	}
+	for (size_t i = 0; i < worker->n_agents; i++)
+		print_agent(cli, i ? "" : "agents", worker->agents[i]);
 	print_field(cli, "memory free", print_bytes(worker->has_memory_free_bytes, worker->memory_free_bytes, bytes));
 	print_field(cli, "disk free", print_bytes(worker->has_disk_free_bytes, worker->disk_free_bytes, bytes));
 	print_field(cli, "may merge", worker->may_merge ? "yes" : "no");
 	print_field(cli, "version", version);
+	print_questions(cli, worker->name);
 }
 
 static int run_show(struct cli *cli, const void *v, int count, char **operands, struct error *error)

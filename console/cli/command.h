@@ -32,6 +32,7 @@ struct command {
 	X(project_add) X(project_ls) X(project_show) X(project_rm)                                           \
 	X(worker_ls) X(worker_show) X(worker_cordon) X(worker_uncordon) X(worker_drain) X(worker_rm)         \
 	X(agent_ls) X(queue_pause) X(queue_resume)                                                           \
+	X(question_ls) X(question_show) X(question_answer)                                                   \
 	X(token_create) X(key_ls) X(key_revoke) X(audit)
 
 #define DECLARE(id) extern const struct command command_##id;

@@ -65,12 +65,18 @@ static json_t *ids(const uint64_t *items, size_t count)
 	return array;
 }
 
+int64_t json_limited_until(const Maestro__AgentStatus *status, uint64_t now_age_ms)
+{
+	return clock_wall_ms() - (int64_t)((status->has_age_ms ? status->age_ms : 0) + now_age_ms) + (int64_t)status->limited_ms;
+}
+
 static json_t *status(const Maestro__AgentStatus *status, uint64_t now_age_ms)
 {
 	if (!status)
 		return json_null();
-	return json_pack("{so so so so so so}",
+	return json_pack("{so so so so so so so}",
 		"state", json_string(name_agent_state(status->state)),
+		"limited_until", status->has_limited_ms ? time_or_null(json_limited_until(status, now_age_ms)) : json_null(),
 		"message", BYTES(status, message),
 		"file", BYTES(status, file),
 		"progress", NUMBER(status, progress),
@@ -139,9 +145,10 @@ static json_t *programs(const Maestro__Worker *worker)
 	for (size_t i = 0; array && i < worker->n_agents; i++) {
 		const Maestro__AgentProgram *agent = worker->agents[i];
 
-		json_array_append_new(array, json_pack("{so so so}",
+		json_array_append_new(array, json_pack("{so so so so}",
 			"name", json_string(agent->name),
 			"version", BYTES(agent, version),
+			"limited_until", TIME(agent, limited_until_ms),
 			"logged_in", agent->has_logged_in ? json_boolean(agent->logged_in) : json_null()));
 	}
 	return array;
@@ -149,9 +156,10 @@ static json_t *programs(const Maestro__Worker *worker)
 
 json_t *json_of_worker(const Maestro__Worker *worker)
 {
-	return json_pack("{so so so so so so so so so so so so so}",
+	return json_pack("{so so so so so so so so so so so so so so}",
 		"name", json_string(worker->name),
 		"state", WORD(worker, state, name_worker_state),
+		"reason", BYTES(worker, reason),
 		"cordoned", json_boolean(worker->cordoned),
 		"draining", json_boolean(worker->draining),
 		"slots", NUMBER(worker, slots),
@@ -251,4 +259,31 @@ json_t *json_of_key(const Maestro__KeyInfo *key)
 		"name", BYTES(key, name),
 		"created", TIME(key, created_ms),
 		"revoked", json_boolean(key->revoked));
+}
+
+static json_t *choices(const Maestro__Question *question)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; array && i < question->n_choices; i++)
+		json_array_append_new(array, json_pack("{so so}",
+			"name", json_string(question->choices[i]->name),
+			"text", BYTES(question->choices[i], text)));
+	return array;
+}
+
+json_t *json_of_question(const Maestro__Question *question)
+{
+	return json_pack("{so so so so so so so so so so so}",
+		"id", json_integer((json_int_t)question->id),
+		"kind", string_or_null(question->kind),
+		"worker", string_or_null(question->worker),
+		"task", NUMBER(question, task),
+		"attempt", NUMBER(question, attempt),
+		"text", BYTES(question, text),
+		"choices", choices(question),
+		"asked", TIME(question, asked_ms),
+		"answer", string_or_null(question->answer),
+		"actor", BYTES(question, actor),
+		"answered", TIME(question, answered_ms));
 }

@@ -11,6 +11,9 @@
 
 /* now_age_ms is added to the status' age (how long the message has been with us). */
 json_t *json_of_task(const Maestro__Task *task, uint64_t now_age_ms);
+/* The wall clock's time at which a status with limited_ms says that its limit ends. */
+int64_t json_limited_until(const Maestro__AgentStatus *status, uint64_t now_age_ms);
+json_t *json_of_question(const Maestro__Question *question);
 json_t *json_of_attempt(const Maestro__Attempt *attempt);
 json_t *json_of_worker(const Maestro__Worker *worker);
 json_t *json_of_project(const Maestro__Project *project);

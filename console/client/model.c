@@ -13,6 +13,7 @@ struct picture {
 	struct rows tasks;    /* struct task_row, by id */
 	struct rows workers;  /* Maestro__Worker, by name */
 	struct rows projects; /* Maestro__Project, by name */
+	struct rows questions; /* Maestro__Question, open ones, by id */
 	bool queue_paused;
 };
 
@@ -49,6 +50,13 @@ static int compare_project(const void *key, const void *item)
 	return strcmp(key, ((const Maestro__Project *)item)->name);
 }
 
+static int compare_question(const void *key, const void *item)
+{
+	uint64_t a = *(const uint64_t *)key, b = ((const Maestro__Question *)item)->id;
+
+	return a < b ? -1 : a > b;
+}
+
 static void free_message(void *item)
 {
 	protobuf_c_message_free_unpacked(item, NULL);
@@ -67,6 +75,7 @@ static void picture_deinit(struct picture *picture)
 	rows_deinit(&picture->tasks, free_task);
 	rows_deinit(&picture->workers, free_message);
 	rows_deinit(&picture->projects, free_message);
+	rows_deinit(&picture->questions, free_message);
 	*picture = (struct picture){ .queue_paused = false };
 }
 
@@ -108,6 +117,19 @@ static int put_project(struct picture *picture, const Maestro__Project *project)
 	return copy ? rows_put(&picture->projects, copy->name, copy, compare_project, free_message) : -ENOMEM;
 }
 
+/* One that was answered is asked no more. */
+static int put_question(struct picture *picture, const Maestro__Question *question)
+{
+	Maestro__Question *copy;
+
+	if (question->answer) {
+		rows_remove(&picture->questions, &question->id, compare_question, free_message);
+		return 0;
+	}
+	copy = message_copy(question);
+	return copy ? rows_put(&picture->questions, &copy->id, copy, compare_question, free_message) : -ENOMEM;
+}
+
 static void tell(struct model *model, unsigned int parts, uint64_t task)
 {
 	if (parts && model->ops)
@@ -122,6 +144,8 @@ static void take_snapshot(struct model *model, const Maestro__Snapshot *snapshot
 		put_worker(&model->next, snapshot->workers[i]);
 	for (size_t i = 0; i < snapshot->n_projects; i++)
 		put_project(&model->next, snapshot->projects[i]);
+	for (size_t i = 0; i < snapshot->n_questions; i++)
+		put_question(&model->next, snapshot->questions[i]);
 	if (snapshot->has_queue_paused)
 		model->next.queue_paused = snapshot->queue_paused;
 	if (!snapshot->last)
@@ -177,6 +201,8 @@ static void take_change(struct model *model, const Maestro__Change *change)
 		rows_remove(&picture->workers, change->removed_worker, compare_worker, free_message);
 		parts |= MODEL_WORKERS;
 	}
+	if (change->question && !put_question(picture, change->question))
+		parts |= MODEL_WORKERS;
 	if (change->project && !put_project(picture, change->project))
 		parts |= MODEL_PROJECTS;
 	if (change->removed_project) {
@@ -420,6 +446,16 @@ const Maestro__Project *model_project_at(const struct model *model, size_t index
 const Maestro__Project *model_project(const struct model *model, const char *name)
 {
 	return rows_get(&model->now.projects, name, compare_project);
+}
+
+size_t model_question_count(const struct model *model)
+{
+	return model->now.questions.count;
+}
+
+const Maestro__Question *model_question_at(const struct model *model, size_t index)
+{
+	return model->now.questions.items[index];
 }
 
 size_t model_event_count(const struct model *model)

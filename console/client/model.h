@@ -13,7 +13,7 @@ struct model;
 
 enum model_part {
 	MODEL_TASKS = 1 << 0,
-	MODEL_WORKERS = 1 << 1,
+	MODEL_WORKERS = 1 << 1, /* and what is asked about them */
 	MODEL_PROJECTS = 1 << 2,
 	MODEL_EVENTS = 1 << 3,
 	MODEL_CONNECTION = 1 << 4, /* connected, disconnected, queue paused */
@@ -61,6 +61,10 @@ const Maestro__Worker *model_worker(const struct model *model, const char *name)
 size_t model_project_count(const struct model *model);
 const Maestro__Project *model_project_at(const struct model *model, size_t index);
 const Maestro__Project *model_project(const struct model *model, const char *name);
+
+/* What the cluster asks its admin, and nobody has answered yet. By number. */
+size_t model_question_count(const struct model *model);
+const Maestro__Question *model_question_at(const struct model *model, size_t index);
 
 /* Oldest first. */
 size_t model_event_count(const struct model *model);

@@ -2,6 +2,7 @@
 #include "console/tui/task.h"
 #include "proto/base/clock.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 /* --- top line ------------------------------------------------------------------------------------------------ */
@@ -53,10 +54,10 @@ static void draw_top(struct ui *ui)
 
 static int tab_text(struct ui *ui, size_t tab, char *text, size_t size)
 {
-	unsigned int review = tab == UI_REVIEW ? task_count(ui->model).review : 0;
+	size_t badge = tab == UI_REVIEW ? task_count(ui->model).review : tab == UI_FLEET ? model_question_count(ui->model) : 0;
 
-	if (review)
-		snprintf(text, size, " %zu %s (%u) ", tab + 1, ui->tabs[tab]->ops->name, review);
+	if (badge)
+		snprintf(text, size, " %zu %s (%zu) ", tab + 1, ui->tabs[tab]->ops->name, badge);
 	else
 		snprintf(text, size, " %zu %s ", tab + 1, ui->tabs[tab]->ops->name);
 	return draw_width(text);
@@ -116,6 +117,23 @@ static int draw_banner(struct ui *ui, int y)
 	return 1;
 }
 
+/* What only an admin can decide, and how: the first of it. */
+static int draw_question(struct ui *ui, int y)
+{
+	size_t count = model_question_count(ui->model);
+	const Maestro__Question *question = count ? model_question_at(ui->model, 0) : NULL;
+	char text[400], more[32] = "";
+
+	if (!question)
+		return 0;
+	if (count > 1)
+		snprintf(more, sizeof(more), " (1 of %zu)", count);
+	snprintf(text, sizeof(text), " maestro question show %" PRIu64 "%s: %.*s ", question->id, more,
+		(int)(question->text.len < 300 ? question->text.len : 300), question->has_text ? (const char *)question->text.data : "");
+	draw_field(&ui->theme, y, 0, COLS, draw_look(&ui->theme, THEME_WAITING, 0), text);
+	return 1;
+}
+
 struct area frame_draw(struct ui *ui)
 {
 	int y = 2;
@@ -123,6 +141,7 @@ struct area frame_draw(struct ui *ui)
 	draw_top(ui);
 	draw_tabs(ui);
 	y += draw_banner(ui, y);
+	y += draw_question(ui, y);
 	return (struct area){ y, 0, LINES - y - 1, COLS };
 }
 

@@ -1,6 +1,7 @@
 /* The workers: slots, load, memory, disk, agents, labels. */
 #include "console/tui/task.h"
 #include "console/tui/ui.h"
+#include "proto/base/clock.h"
 #include "proto/base/str.h"
 #include "proto/wire/names.h"
 
@@ -173,12 +174,16 @@ static int draw_fact(struct ui *ui, struct area area, int y, const char *name, c
 
 static void agents_in_full(struct buf *out, const Maestro__Worker *worker)
 {
+	char time[CLOCK_RFC3339_MAX];
+
 	for (size_t i = 0; i < worker->n_agents; i++) {
 		const Maestro__AgentProgram *agent = worker->agents[i];
 
 		buf_printf(out, "%s%s %.*s%s", i ? ", " : "", agent->name, (int)(agent->version.len > 60 ? 60 : agent->version.len),
 			agent->version.len ? (const char *)agent->version.data : "",
 			agent->has_logged_in && !agent->logged_in ? " (not logged in)" : "");
+		if (agent->has_limited_until_ms)
+			buf_printf(out, " (limited until %s)", clock_format_rfc3339(agent->limited_until_ms, time));
 	}
 }
 
@@ -193,12 +198,23 @@ static void tasks_of_worker(struct buf *out, const struct model *model, const ch
 	}
 }
 
+static void questions_of_worker(struct buf *out, const struct model *model, const char *worker)
+{
+	for (size_t i = 0; i < model_question_count(model); i++) {
+		const Maestro__Question *question = model_question_at(model, i);
+
+		if (strcmp(str_or(question->worker, ""), worker) == 0)
+			buf_printf(out, "%s%" PRIu64 ": %.*s (maestro question show %" PRIu64 ")", out->len ? "; " : "", question->id,
+				(int)question->text.len, question->has_text ? (const char *)question->text.data : "", question->id);
+	}
+}
+
 static void draw_detail(struct fleet *fleet, struct area area)
 {
 	struct ui *ui = fleet->view.ui;
 	const Maestro__Worker *worker = model_worker(ui->model, fleet->selected);
-	_cleanup_(buf_deinit) struct buf agents = BUF_NULL, labels = BUF_NULL, tasks = BUF_NULL;
-	_cleanup_free_ char *version = NULL;
+	_cleanup_(buf_deinit) struct buf agents = BUF_NULL, labels = BUF_NULL, tasks = BUF_NULL, questions = BUF_NULL;
+	_cleanup_free_ char *version = NULL, *reason = NULL;
 	struct area in;
 	int y = 0;
 
@@ -212,6 +228,11 @@ static void draw_detail(struct fleet *fleet, struct area area)
 	tasks_of_worker(&tasks, ui->model, worker->name);
 	if (worker->has_version)
 		version = strndup((const char *)worker->version.data, worker->version.len);
+	if (worker->has_reason)
+		reason = strndup((const char *)worker->reason.data, worker->reason.len);
+	questions_of_worker(&questions, ui->model, worker->name);
+	y += draw_fact(ui, in, y, "state", str_or(reason, ""));
+	y += draw_fact(ui, in, y, "asked", buf_text(&questions));
 	y += draw_fact(ui, in, y, "sessions", tasks.len ? buf_text(&tasks) : "none");
 	y += draw_fact(ui, in, y, "agents", agents.len ? buf_text(&agents) : "none");
 	y += draw_fact(ui, in, y, "labels", labels.len ? buf_text(&labels) : "none");

@@ -113,11 +113,46 @@ static bool abandon(struct core *core, struct task *task, const struct act *a)
 	return task_move(core, a->fx, task, CAUSE_LOSE, "abandoned: its worker does not answer");
 }
 
+/* What keeps the push alone from being tried again, NULL: nothing. */
+static const char *push_obstacle(const struct core *core, const struct task *task, const char **ret_hint)
+{
+	const struct attempt *attempt = current_attempt(task);
+
+	*ret_hint = "`maestro retry` starts a next attempt";
+	if (task->row.state != FAILED || !attempt)
+		return "only what failed at its push can be pushed again";
+	if (!str_starts(str_or(attempt->row.reason, ""), "push:") && !attempt->row.push_of)
+		return "it failed before its push";
+	if (attempt->row.released)
+		return "its worktree is gone";
+	if (!find_worker(core, attempt->row.worker))
+		return "its worker, which has the commits, was removed";
+	*ret_hint = "try again when it is back; `maestro retry` starts a next attempt elsewhere";
+	return worker_is_up(core, attempt->row.worker) ? NULL : "its worker, which has the commits, is not connected";
+}
+
+/* The attempt that failed stays as it ended: the next one takes over its worktree, its commits and its branch, on the
+ * same worker and without a program, and so keeps every promise about attempts. It needs no turn in the queue. */
+static void retry_push(struct core *core, struct task *task, const struct act *a)
+{
+	const struct attempt *attempt = current_attempt(task);
+	const char *hint, *why = push_obstacle(core, task, &hint);
+	uint32_t push_of;
+
+	if (why) {
+		refuse(a, MAESTRO__FAILURE_CODE__FAILURE_FAILED, hint, why);
+		return;
+	}
+	push_of = attempt->row.push_of ? attempt->row.push_of : attempt->row.attempt;
+	task_move(core, a->fx, task, CAUSE_RETRY, NULL);
+	assign_attempt(core, a->fx, task, find_worker(core, attempt->row.worker), push_of);
+	reply_done(a->fx, &a->event->client, "task %" PRIu64 " is being pushed again", task->row.id);
+}
+
 static void act_retry(struct core *core, struct task *task, const struct act *a)
 {
 	if (a->act->push_only) {
-		refuse(a, MAESTRO__FAILURE_CODE__FAILURE_UNSUPPORTED, "`maestro retry` starts a next attempt from the last commit",
-			"trying only the push again is not possible yet");
+		retry_push(core, task, a);
 		return;
 	}
 	if (a->act->abandon && task_may_move(task, CAUSE_LOSE) && !abandon(core, task, a))

@@ -33,7 +33,7 @@ int core_new(struct core **ret_core, const struct core_config *config)
 	if (!core)
 		return -ENOMEM;
 	core->config = *config;
-	core->next_task = core->next_seq = core->next_audit = 1;
+	core->next_task = core->next_seq = core->next_audit = core->next_question = 1;
 	core->loading = true;
 	list_init(&core->held);
 	list_init(&core->delayed);
@@ -118,6 +118,7 @@ void core_free(struct core *core)
 		row_deinit(ROW_REQUEST, &request->row);
 		free(request);
 	}
+	questions_deinit(core);
 	queue_deinit(core);
 	free(core);
 }
@@ -333,6 +334,10 @@ static int load_meta(struct core *core, void *row, struct error *error)
 		core->paused = strcmp(str_or(meta->value, ""), "1") == 0;
 	if (strcmp(meta->name, "restored") == 0)
 		restore_load(core, str_or(meta->value, ""));
+	if (strcmp(meta->name, "gaps") == 0)
+		restore_load_gaps(core, str_or(meta->value, ""));
+	if (strcmp(meta->name, "epoch") == 0)
+		core->epoch = strtoull(str_or(meta->value, "0"), NULL, 10);
 	if (strcmp(meta->name, "next_task") == 0)
 		core->next_task = strtoull(str_or(meta->value, "1"), NULL, 10);
 	if (strcmp(meta->name, "next_seq") == 0)
@@ -476,6 +481,11 @@ static int load_debt(struct core *core, void *row, struct error *error)
 	return 0;
 }
 
+static int load_question(struct core *core, void *row, struct error *error)
+{
+	return question_load(core, row);
+}
+
 static int load_event(struct core *core, void *row, struct error *error)
 {
 	struct event_row *given = row;
@@ -496,6 +506,7 @@ static int (*const loaders[ROW_TABLE_COUNT])(struct core *core, void *row, struc
 	[ROW_WORKER] = load_worker,
 	[ROW_REQUEST] = load_request,
 	[ROW_DEBT] = load_debt,
+	[ROW_QUESTION] = load_question,
 	[ROW_EVENT] = load_event,
 };
 
@@ -549,6 +560,7 @@ static void (*const handlers[])(struct core *core, const struct core_event *even
 	[CORE_EVENT_WORKER_DISCONNECTED] = handle_disconnected,
 	[CORE_EVENT_WORKER_MESSAGE] = handle_worker_message,
 	[CORE_EVENT_RESTORED] = handle_restored,
+	[CORE_EVENT_ANSWER_QUESTION] = handle_answer_question,
 	[CORE_EVENT_ANSWERED] = handle_answered,
 };
 

@@ -82,7 +82,9 @@ enum core_event_type {
 	                                 * held: a Start for its old connection must not reach the new one before READY */
 	CORE_EVENT_WORKER_DISCONNECTED, /* worker */
 	CORE_EVENT_WORKER_MESSAGE,      /* worker, envelope: any of the worker's conversation but streams and answers */
-	CORE_EVENT_RESTORED,            /* an admin says that this database, restored from a backup, is the truth */
+	CORE_EVENT_RESTORED,            /* an admin says that this database, restored from a backup, is the truth, and that
+	                                 * sessions that it does not know are to end */
+	CORE_EVENT_ANSWER_QUESTION,     /* answer */
 	CORE_EVENT_ANSWERED,            /* task, attempt, envelope: the answer to a CORE_EFFECT_ASK, NULL: none came */
 };
 
@@ -106,6 +108,7 @@ struct core_event {
 	const Maestro__ProjectAdd *project_add;
 	const Maestro__GitProbed *probed;
 	const Maestro__ActOnWorker *worker_act;
+	const Maestro__AnswerQuestion *answer;
 	const Maestro__Envelope *envelope;
 };
 
@@ -127,8 +130,14 @@ void core_each_task(const struct core *core, void (*each)(uint64_t task, void *u
 void core_each_worker(const struct core *core, void (*each)(const char *name, void *userdata), void *userdata);
 void core_each_project(const struct core *core, void (*each)(const char *name, void *userdata), void *userdata);
 bool core_queue_paused(const struct core *core);
-/* A worker holds what the database does not know: until CORE_EVENT_RESTORED nothing is submitted or started. */
+/* A worker holds what the database does not know: until that is answered nothing is submitted or started. */
 bool core_restore_asked(const struct core *core);
+/* What WELCOME says. It grows with an answer: above what any worker has seen. */
+uint64_t core_epoch(const struct core *core);
+/* NULL: no such question, or out of memory. */
+Maestro__Question *core_view_question(const struct core *core, uint64_t question);
+void core_each_question(const struct core *core, bool only_open, void (*each)(uint64_t question, void *userdata),
+	void *userdata);
 /* Sessions that are live on some worker. */
 uint32_t core_live_sessions(const struct core *core);
 

@@ -150,12 +150,22 @@ static void append_named(struct core_effects *effects, enum core_effect_type typ
 		set_name(effects, &effect->name, name);
 }
 
-void effect_changed_task(struct core_effects *effects, uint64_t task)
+static void append_numbered(struct core_effects *effects, enum core_effect_type type, uint64_t number)
 {
-	struct core_effect *effect = append(effects, CORE_EFFECT_CHANGED_TASK);
+	struct core_effect *effect = append(effects, type);
 
 	if (effect)
-		effect->task = task;
+		effect->task = number;
+}
+
+void effect_changed_task(struct core_effects *effects, uint64_t task)
+{
+	append_numbered(effects, CORE_EFFECT_CHANGED_TASK, task);
+}
+
+void effect_changed_question(struct core_effects *effects, uint64_t question)
+{
+	append_numbered(effects, CORE_EFFECT_CHANGED_QUESTION, question);
 }
 
 void effect_changed_worker(struct core_effects *effects, const char *name)

@@ -17,6 +17,7 @@ enum core_effect_type {
 	CORE_EFFECT_CHANGED_TASK,    /* task: watchers want its new look (or that it is gone) */
 	CORE_EFFECT_CHANGED_WORKER,  /* name */
 	CORE_EFFECT_CHANGED_PROJECT, /* name */
+	CORE_EFFECT_CHANGED_QUESTION, /* task: the question's id */
 	CORE_EFFECT_STATUS,          /* task, attempt: an agent's status, to be forwarded at once; rests on no row */
 	CORE_EFFECT_DISCONNECT,      /* worker, name: why */
 };
@@ -55,6 +56,7 @@ void effect_ask(struct core_effects *effects, const char *worker, uint64_t task,
 	const Maestro__Envelope *envelope);
 void effect_reply(struct core_effects *effects, uint64_t client, uint64_t request, const Maestro__Envelope *envelope);
 void effect_changed_task(struct core_effects *effects, uint64_t task);
+void effect_changed_question(struct core_effects *effects, uint64_t question);
 void effect_changed_worker(struct core_effects *effects, const char *name);
 void effect_changed_project(struct core_effects *effects, const char *name);
 void effect_status(struct core_effects *effects, uint64_t task, uint32_t attempt);

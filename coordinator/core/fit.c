@@ -176,6 +176,7 @@ void worker_limit_agent(struct core *core, struct core_effects *fx, struct worke
 		if (i == worker->limit_count || worker->limits[i].task != task->row.id || !worker->limits[i].until_ms)
 			return;
 		worker->limits[i].until_ms = 0;
+		effect_changed_worker(fx, worker->row.name);
 		core->want_schedule = true;
 		record_event(core, fx, "agent.resumed", task, worker->row.name, task->row.agent);
 		return;
@@ -193,6 +194,8 @@ void worker_limit_agent(struct core *core, struct core_effects *fx, struct worke
 		record_event(core, fx, "agent.limited", task, worker->row.name, task->row.agent);
 	worker->limits[i].task = task->row.id;
 	worker->limits[i].until_ms = until_ms;
+	worker->limits[i].until_wall_ms = core->wall_ms + (int64_t)(until_ms - core->now_ms);
+	effect_changed_worker(fx, worker->row.name);
 	core->want_schedule = true; /* what waits is told why */
 }
 

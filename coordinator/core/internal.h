@@ -70,6 +70,7 @@ struct account_limit {
 	const struct share *agent;
 	uint64_t task; /* whose session said so */
 	uint64_t until_ms;
+	int64_t until_wall_ms; /* for people */
 };
 
 /* Who waits for a removal, while workers let go and sessions end. */
@@ -89,6 +90,7 @@ struct task {
 	bool has_status;
 	int64_t status_at_ms; /* boot time; below 0: before the machine was started */
 	uint64_t status_stored_ms, status_due_ms; /* boot time */
+	uint64_t limited_ms; /* of its status: for so long; 0: it did not say */
 	char *waiting_for;
 	struct removal removal;
 	struct share *project, *agent, *submitter; /* set when it is queued or counted first */
@@ -127,6 +129,7 @@ struct worker {
 	Maestro__WorkerState state;
 	bool rebooted; /* since it was seen last */
 	uint64_t seen_ms; /* boot time */
+	int64_t heard_ms; /* the same by the wall clock, or when its link closed; 0: not since the start */
 	uint32_t used; /* attempts in starting and running */
 	struct list held; /* attempts that it may keep something of, so that its coming and going costs what it has */
 	struct list idle; /* tasks whose sessions wait in review, the longest first */
@@ -152,6 +155,19 @@ struct request {
 	UT_hash_handle hh;
 };
 
+struct question {
+	struct question_row row;
+	bool adopting; /* its worker was asked what the session is */
+	struct core_client client; /* who waits for that; actor is owned */
+	char *actor;
+	UT_hash_handle hh;
+};
+
+/* Ids that no task of this database ever had, though they are below next_task: first, and the one after the last. */
+struct gap {
+	uint64_t from, to;
+};
+
 struct core {
 	struct core_config config;
 	struct task *tasks;
@@ -167,12 +183,17 @@ struct core {
 	size_t recheck_count, recheck_size;
 	uint64_t pass, placed;
 	bool more; /* to be placed, in the next turn */
-	uint64_t next_task, next_seq, next_audit, epoch;
+	uint64_t next_task, next_seq, next_audit, next_question;
+	uint64_t epoch, epoch_seen; /* ours; the highest that a worker has seen */
+	struct question *questions;
+	struct gap *gaps;
+	size_t gap_count;
 	uint64_t began_ms;
 	uint64_t requests_looked_ms; /* when old ones were last looked for */
 	bool paused, loading;
 	bool question; /* was a backup restored? */
 	bool trusted;  /* this database was said to be the truth, once */
+	bool asking;   /* and that each session that it does not know is to be asked about */
 	bool answered; /* since the start */
 	bool want_schedule;
 	struct list dirty; /* tasks whose status is not stored yet, by when it has to be */
@@ -282,7 +303,12 @@ uint64_t retain_deadline(const struct core *core);
 /* A new attempt: from the last pushed commit unless fresh. The task must be able to. */
 void task_retry(struct core *core, struct core_effects *fx, struct task *task, bool fresh);
 
+/* submit.c */
+void task_put_spec(struct core_effects *fx, struct task *task);
+void task_set_slug(struct core_effects *fx, struct task *task, const Maestro__Submit *submit);
+
 /* worker.c, report.c */
+bool inventory_live(const struct inventory_entry *entry);
 void handle_connected(struct core *core, const struct core_event *event, struct core_effects *fx);
 void handle_disconnected(struct core *core, const struct core_event *event, struct core_effects *fx);
 void handle_worker_message(struct core *core, const struct core_event *event, struct core_effects *fx);
@@ -363,8 +389,56 @@ void task_find_shares(struct core *core, struct core_effects *fx, struct task *t
 /* NULL: it does not wait, or nobody knows yet. Borrowed. */
 const char *task_waiting_for(const struct task *task);
 
+/* question.c: what only an admin can decide. */
+enum question_kind {
+	QUESTION_RESTORED,
+	QUESTION_SESSION, /* a live session of a run that this database never gave out */
+	QUESTION_KIND_COUNT,
+};
+int question_load(struct core *core, struct question_row *row);
+void questions_deinit(struct core *core);
+/* The open question of this kind, NULL: there is none. */
+struct question *question_find_open(const struct core *core, enum question_kind kind);
+/* By the session's run, answered or not. */
+struct question *question_find_run(const struct core *core, const uint8_t run_id[16]);
+/* NULL: no memory. `entry` may be NULL. */
+struct question *question_ask(struct core *core, struct core_effects *fx, enum question_kind kind,
+	const struct worker *worker, const struct inventory_entry *entry, const char *text);
+/* Answers it: row, audit, event. */
+void question_settle(struct core *core, struct core_effects *fx, struct question *question, const char *answer,
+	const char *actor);
+/* " (maestro question answer 1 accept)": how the open question of a kind is answered. */
+const char *question_hint(const struct core *core, enum question_kind kind, char *text, size_t size);
+void handle_answer_question(struct core *core, const struct core_event *event, struct core_effects *fx);
+
+/* stranger.c: sessions that this database never gave out. */
+/* What is to become of it, by its question's answer; asks if it was not asked yet. */
+Maestro__Verdict stranger_judge(struct core *core, struct core_effects *fx, struct worker *worker,
+	const struct inventory_entry *entry);
+/* After an inventory: what is not there any more is not asked about any more. */
+void strangers_sweep(struct core *core, struct core_effects *fx, const struct worker *worker);
+/* All that is asked about a worker's sessions, when it is removed. */
+void strangers_forget(struct core *core, struct core_effects *fx, const char *worker);
+/* Its run has ended, says its worker. */
+void stranger_ended(struct core *core, struct core_effects *fx, const struct worker *worker, const uint8_t run_id[16]);
+/* What the choices do; false: refused, and the person was told. */
+bool stranger_end(struct core *core, struct core_effects *fx, struct question *question, const struct core_event *event);
+bool stranger_keep(struct core *core, struct core_effects *fx, struct question *question, const struct core_event *event);
+bool stranger_adopt(struct core *core, struct core_effects *fx, struct question *question,
+	const struct core_event *event);
+/* The description that stranger_adopt asked for. False: it was not about that. */
+bool stranger_described(struct core *core, const struct core_event *event, struct core_effects *fx);
+
 /* restore.c */
 void restore_load(struct core *core, const char *value);
+void restore_load_gaps(struct core *core, const char *value);
+/* No task of this database ever had this id. */
+bool restore_never_given(const struct core *core, uint64_t task);
+/* A worker has obeyed a coordinator of this epoch. If it is above ours, this database is an older one. */
+void restore_see_epoch(struct core *core, struct core_effects *fx, const struct worker *worker, uint64_t epoch);
+bool restore_accept(struct core *core, struct core_effects *fx, struct question *question, const struct core_event *event);
+bool restore_accept_end(struct core *core, struct core_effects *fx, struct question *question,
+	const struct core_event *event);
 /* Raises the question, unless it was answered. */
 void restore_ask(struct core *core, struct core_effects *fx, const struct worker *worker, uint64_t task,
 	uint32_t attempt);
@@ -384,4 +458,6 @@ void idle_update(struct core *core, struct core_effects *fx, struct task *task);
 void idle_remove(struct task *task);
 
 /* schedule.c */
+/* A next attempt on this worker, that goes on where attempt `push_of` could not push; 0: as usual. */
+void assign_attempt(struct core *core, struct core_effects *fx, struct task *task, struct worker *worker, uint32_t push_of);
 void schedule(struct core *core, struct core_effects *fx);

@@ -167,6 +167,7 @@ static void remove_worker(struct core *core, const struct core_event *event, str
 	list_for_each_safe (attempt, next_attempt, &worker->held, held)
 		list_remove(&attempt->held);
 	debts_forget(core, fx, worker->row.name);
+	strangers_forget(core, fx, worker->row.name);
 	HASH_DEL(core->workers, worker);
 	core->dead_worker = worker;
 	core->want_schedule = true;

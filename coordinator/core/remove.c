@@ -255,6 +255,8 @@ void handle_answered(struct core *core, const struct core_event *event, struct c
 	struct task *task = find_task(core, event->task);
 	struct attempt *attempt = task ? find_attempt(task, event->attempt) : NULL;
 
+	if (!attempt && stranger_described(core, event, fx))
+		return;
 	if (!task)
 		debt_answered(core, event, fx);
 	if (!attempt)

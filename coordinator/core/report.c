@@ -133,7 +133,7 @@ static bool requeue(struct core *core, struct report *r, const char *reason)
 	struct task *task = r->task;
 	size_t last = ARRAY_SIZE(retry_delays_ms) - 1, n = task->row.start_failures;
 
-	if (task->row.state != STARTING || task->row.stopping ||
+	if (task->row.state != STARTING || task->row.stopping || r->attempt->row.push_of ||
 		task->row.start_failures >= core->config.start_retries)
 		return false;
 	task->row.start_failures++;
@@ -200,6 +200,13 @@ static struct attempt *own_attempt(struct worker *worker, struct task *task, uin
 	return attempt;
 }
 
+/* Nothing runs after it. */
+static bool is_last(Maestro__AttemptPhase phase)
+{
+	return phase != MAESTRO__ATTEMPT_PHASE__PHASE_PUSHED && phase != MAESTRO__ATTEMPT_PHASE__PHASE_RUNNING &&
+		phase != MAESTRO__ATTEMPT_PHASE__PHASE_ACCEPTED;
+}
+
 static void take_report(struct core *core, struct report *r)
 {
 	bool newest = r->attempt == current_attempt(r->task);
@@ -213,9 +220,7 @@ static void take_report(struct core *core, struct report *r)
 	if (newest && !task_state_over((Maestro__TaskState)r->attempt->row.state) &&
 		(size_t)r->message->phase < ARRAY_SIZE(phases) && phases[r->message->phase])
 		phases[r->message->phase](core, r);
-	else if (r->message->phase != MAESTRO__ATTEMPT_PHASE__PHASE_PUSHED &&
-		 r->message->phase != MAESTRO__ATTEMPT_PHASE__PHASE_RUNNING &&
-		 r->message->phase != MAESTRO__ATTEMPT_PHASE__PHASE_ACCEPTED)
+	else if (is_last(r->message->phase))
 		end_session(core, r);
 	removal_continue(core, r->fx, r->task);
 }
@@ -247,6 +252,8 @@ void handle_report(struct core *core, struct worker *worker, const Maestro__Enve
 
 	r.attempt = own_attempt(worker, r.task, message->attempt, &message->run_id);
 	if (!r.attempt) {
+		if (is_last(message->phase) && message->run_id.len == 16)
+			stranger_ended(core, fx, worker, message->run_id.data);
 		refuse_report(core, worker, &r);
 		return;
 	}
@@ -366,15 +373,19 @@ static void take_status(struct core *core, struct core_effects *fx, struct task 
 	row->progress = status->progress > 100 ? 100 : status->progress;
 	row->time_ms = core->wall_ms - (int64_t)age;
 	task->status_at_ms = (int64_t)(core->now_ms - age);
+	task->limited_ms = status->has_limited_ms ? status->limited_ms : 0;
 	task->has_status = true;
 }
 
-/* A limited account stops new starts of its agent there, until the same session says something else or time passes. An
- * error says nothing of it. */
+#define LIMITED_MAX_MS (8 * 24 * 3600 * UINT64_C(1000)) /* the longest that is believed: some accounts count by the week */
+
+/* A limited account stops new starts of its agent there, until the same session says something else or time passes: the
+ * time that it named, else a while. An error says nothing of it. */
 static void note_limit(struct core *core, struct core_effects *fx, struct worker *worker, const struct task *task,
 	const Maestro__AgentStatus *status)
 {
-	uint64_t until_ms = (uint64_t)task->status_at_ms + core->config.limited_ms;
+	uint64_t said_ms = task->limited_ms < LIMITED_MAX_MS ? task->limited_ms : LIMITED_MAX_MS;
+	uint64_t until_ms = (uint64_t)task->status_at_ms + (said_ms ? said_ms : core->config.limited_ms);
 
 	if (!task->agent || agent_is_builtin(task->row.agent))
 		return;

@@ -1,10 +1,13 @@
-/* The question that a restored backup raises. A worker shows a session that this database knows nothing of: either
- * the database is an old one, or the worker belongs elsewhere. Until an admin has said which, nothing is accepted,
- * started or killed, and what is not known is left alone in quarantine. Ids and numbers of attempts go on above what
- * any worker shows, so that nothing is ever called like something that exists.
+/* The question that a restored backup raises. A worker shows a session that this database knows nothing of, or has
+ * obeyed a later epoch: either the database is an old one, or the worker belongs elsewhere. Until an admin has said
+ * which, nothing is accepted, started or killed, and what is not known is left alone in quarantine. Ids and numbers of
+ * attempts go on above what any worker shows, so that nothing is ever called like something that exists, and the epoch
+ * goes on above what any worker has seen, so that they obey again.
  *
- * Stored in `restored`: "1" the question is open, "2" this database was said to be the truth. */
+ * Stored in meta: `restored`: "2" this database was said to be the truth and what it does not know ends, "3" the truth,
+ * and each such session is asked about; `gaps`: ids below next_task that no task of this database ever had. */
 #include "coordinator/core/internal.h"
+#include "proto/base/buf.h"
 #include "proto/base/str.h"
 
 #include <inttypes.h>
@@ -13,8 +16,40 @@
 
 void restore_load(struct core *core, const char *value)
 {
-	core->question = strcmp(value, "1") == 0;
-	core->trusted = strcmp(value, "2") == 0;
+	core->asking = strcmp(value, "3") == 0;
+	core->trusted = core->asking || strcmp(value, "2") == 0;
+}
+
+void restore_load_gaps(struct core *core, const char *value)
+{
+	unsigned long long from, to;
+	int used;
+
+	for (; sscanf(value, " %llu-%llu%n", &from, &to, &used) == 2; value += used) {
+		struct gap *gaps = realloc(core->gaps, (core->gap_count + 1) * sizeof(*gaps));
+
+		if (!gaps)
+			return;
+		core->gaps = gaps;
+		core->gaps[core->gap_count++] = (struct gap){ from, to };
+	}
+}
+
+bool restore_never_given(const struct core *core, uint64_t task)
+{
+	for (size_t i = 0; i < core->gap_count; i++)
+		if (task >= core->gaps[i].from && task < core->gaps[i].to)
+			return true;
+	return task >= core->next_task;
+}
+
+static void ask(struct core *core, struct core_effects *fx, const struct worker *worker, const char *text)
+{
+	if (core->question || core->answered)
+		return;
+	core->question = true;
+	question_ask(core, fx, QUESTION_RESTORED, worker, NULL, text);
+	core->want_schedule = true; /* what waits is told why */
 }
 
 void restore_ask(struct core *core, struct core_effects *fx, const struct worker *worker, uint64_t task,
@@ -22,14 +57,70 @@ void restore_ask(struct core *core, struct core_effects *fx, const struct worker
 {
 	char text[160];
 
-	if (core->question || core->answered)
-		return;
-	core->question = true;
-	put_meta(fx, "restored", "1");
 	snprintf(text, sizeof(text), "worker %s holds task %" PRIu64 ".%u, which this database does not know: was a backup restored?",
 		worker->row.name, task, attempt);
-	record_event(core, fx, "coordinator.restored", NULL, worker->row.name, text);
-	core->want_schedule = true; /* what waits is told why */
+	ask(core, fx, worker, text);
+}
+
+/* --- the epoch ------------------------------------------------------------------------------------------------ */
+
+static void raise_epoch(struct core *core, struct core_effects *fx)
+{
+	char value[24];
+
+	if (core->epoch_seen < core->epoch)
+		return;
+	core->epoch = core->epoch_seen + 1;
+	snprintf(value, sizeof(value), "%" PRIu64, core->epoch);
+	put_meta(fx, "epoch", value);
+}
+
+void restore_see_epoch(struct core *core, struct core_effects *fx, const struct worker *worker, uint64_t epoch)
+{
+	char text[160];
+
+	if (epoch <= core->epoch || epoch >= UINT64_MAX / 2)
+		return;
+	if (core->epoch_seen < epoch)
+		core->epoch_seen = epoch;
+	if (core->answered) { /* it was away when the answer came */
+		raise_epoch(core, fx);
+		effect_disconnect(fx, worker->row.name, "the database was said to be the truth: come again");
+		return;
+	}
+	snprintf(text, sizeof(text), "worker %s has obeyed epoch %" PRIu64 ", this database is of epoch %" PRIu64 ": was a backup restored?",
+		worker->row.name, epoch, core->epoch);
+	ask(core, fx, worker, text);
+}
+
+/* --- numbers -------------------------------------------------------------------------------------------------- */
+
+static void put_gaps(struct core *core, struct core_effects *fx)
+{
+	_cleanup_(buf_deinit) struct buf text = BUF_NULL;
+
+	for (size_t i = 0; i < core->gap_count; i++)
+		buf_printf(&text, "%s%" PRIu64 "-%" PRIu64, i ? " " : "", core->gaps[i].from, core->gaps[i].to);
+	put_meta(fx, "gaps", buf_text(&text));
+}
+
+static void add_gap(struct core *core, struct core_effects *fx, uint64_t from, uint64_t to)
+{
+	struct gap *gaps;
+
+	if (core->gap_count && core->gaps[core->gap_count - 1].to == from) {
+		core->gaps[core->gap_count - 1].to = to;
+		put_gaps(core, fx);
+		return;
+	}
+	gaps = realloc(core->gaps, (core->gap_count + 1) * sizeof(*gaps));
+	if (!gaps) {
+		fx->error = -ENOMEM;
+		return;
+	}
+	core->gaps = gaps;
+	core->gaps[core->gap_count++] = (struct gap){ from, to };
+	put_gaps(core, fx);
 }
 
 void restore_take_id(struct core *core, struct core_effects *fx, uint64_t task)
@@ -38,6 +129,7 @@ void restore_take_id(struct core *core, struct core_effects *fx, uint64_t task)
 
 	if (task < core->next_task || task >= UINT64_MAX / 2)
 		return;
+	add_gap(core, fx, core->next_task, task + 1);
 	core->next_task = task + 1;
 	snprintf(next, sizeof(next), "%" PRIu64, core->next_task);
 	put_meta(fx, "next_task", next);
@@ -122,18 +214,45 @@ void restore_settle(struct core *core, struct core_effects *fx, struct worker *w
 	}
 }
 
-/* "Go on with this database." Workers that are connected come again and are judged anew: their sessions that are not
- * known here are ended after a checkpoint, and their worktrees stay. */
-void handle_restored(struct core *core, const struct core_event *event, struct core_effects *fx)
+/* --- the answer ----------------------------------------------------------------------------------------------- */
+
+/* "Go on with this database." Workers that are connected come again and are judged anew. */
+static void accept(struct core *core, struct core_effects *fx, struct question *question, const struct core_event *event,
+	bool asking)
 {
 	core->answered = core->trusted = true;
-	put_meta(fx, "restored", "2");
-	record_audit(core, fx, "restore accept", "%s", core->question ? "the question was open" : "nothing was asked yet");
+	core->asking = asking;
+	put_meta(fx, "restored", asking ? "3" : "2");
+	raise_epoch(core, fx);
+	if (question)
+		question_settle(core, fx, question, asking ? "accept" : "accept-end", event->client.actor);
+	else
+		record_audit(core, fx, "restore accept", "nothing was asked yet");
 	record_event(core, fx, "coordinator.restored", NULL, NULL, "an admin said that this database is the truth");
 	for (struct worker *worker = core->workers; worker && core->question; worker = worker->hh.next)
 		if (worker->phase != WORKER_AWAY)
 			effect_disconnect(fx, worker->row.name, "the database was said to be the truth: come again");
 	core->question = false;
 	core->want_schedule = true;
+}
+
+bool restore_accept(struct core *core, struct core_effects *fx, struct question *question, const struct core_event *event)
+{
+	accept(core, fx, question, event, true);
+	reply_done(fx, &event->client,
+		"this database is the truth now, and submits are taken again. What it does not know is asked about: maestro question ls");
+	return true;
+}
+
+bool restore_accept_end(struct core *core, struct core_effects *fx, struct question *question,
+	const struct core_event *event)
+{
+	accept(core, fx, question, event, false);
 	reply_done(fx, &event->client, "this database is the truth now: sessions that it does not know are ended");
+	return true;
+}
+
+void handle_restored(struct core *core, const struct core_event *event, struct core_effects *fx)
+{
+	restore_accept_end(core, fx, question_find_open(core, QUESTION_RESTORED), event);
 }

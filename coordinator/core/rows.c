@@ -54,6 +54,7 @@ static const struct row_column attempt_columns[] = {
 	COLUMN(attempt_row, last_report, U64),
 	COLUMN(attempt_row, released, BOOL),
 	COLUMN(attempt_row, granted_ms, I64),
+	COLUMN(attempt_row, push_of, U32),
 	COLUMN(attempt_row, started_ms, I64),
 	COLUMN(attempt_row, ended_ms, I64),
 };
@@ -105,6 +106,20 @@ static const struct row_column debt_columns[] = {
 	COLUMN(debt_row, worker, TEXT),
 };
 
+static const struct row_column question_columns[] = {
+	COLUMN(question_row, id, U64),
+	COLUMN(question_row, kind, TEXT),
+	COLUMN(question_row, worker, TEXT),
+	COLUMN(question_row, task, U64),
+	COLUMN(question_row, attempt, U32),
+	COLUMN(question_row, run_id, BLOB),
+	COLUMN(question_row, text, TEXT),
+	COLUMN(question_row, answer, TEXT),
+	COLUMN(question_row, actor, TEXT),
+	COLUMN(question_row, asked_ms, I64),
+	COLUMN(question_row, answered_ms, I64),
+};
+
 static const struct row_column key_columns[] = {
 	COLUMN(key_row, public_key, BLOB),
 	COLUMN(key_row, role, I32),
@@ -154,6 +169,7 @@ static const struct row_layout layouts[ROW_TABLE_COUNT] = {
 	[ROW_WORKER] = LAYOUT(worker, 1),
 	[ROW_REQUEST] = LAYOUT(request, 1),
 	[ROW_DEBT] = LAYOUT(debt, 2),
+	[ROW_QUESTION] = LAYOUT(question, 1),
 	[ROW_KEY] = LAYOUT(key, 1),
 	[ROW_TOKEN] = LAYOUT(token, 1),
 	[ROW_EVENT] = LAYOUT(event, 1),

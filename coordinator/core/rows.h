@@ -20,6 +20,7 @@ enum row_table {
 	ROW_WORKER,
 	ROW_REQUEST,
 	ROW_DEBT,
+	ROW_QUESTION,
 	ROW_KEY,
 	ROW_TOKEN,
 	ROW_EVENT,
@@ -73,6 +74,7 @@ struct attempt_row {
 	uint64_t last_report;   /* the worker's number of the last report that was taken */
 	bool released;          /* the worker keeps nothing of it any more */
 	int64_t granted_ms;     /* last push grant */
+	uint32_t push_of;       /* pushes again what this attempt, whose worktree it takes over, could not; 0: none */
 	int64_t started_ms, ended_ms;
 };
 
@@ -117,6 +119,19 @@ struct debt_row {
 	uint64_t task;
 	uint32_t attempt;
 	char *worker;
+};
+
+/* What only an admin can decide. Answered once, and kept: the answer goes on to hold for its session. */
+struct question_row {
+	uint64_t id;
+	char *kind;             /* one of the table in question.c */
+	char *worker;           /* that showed what is asked about, NULL: none */
+	uint64_t task;          /* 0: none */
+	uint32_t attempt;
+	struct row_blob run_id; /* of the session that is asked about; empty: none */
+	char *text;
+	char *answer, *actor;   /* NULL: it is open */
+	int64_t asked_ms, answered_ms;
 };
 
 struct key_row {

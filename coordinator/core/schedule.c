@@ -13,6 +13,7 @@
 #include "proto/wire/names.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 /* One pass over the flows that hold something. */
@@ -122,9 +123,11 @@ static bool share_free(const struct share *share, const char *kind, struct buf *
 static struct worker *choose(struct pass *pass, struct shape *shape, const struct task *task, struct buf *why)
 {
 	struct worker *worker;
+	char hint[80];
 
 	if (pass->core->question) {
-		buf_append_str(why, "a backup was restored, it seems: an admin has to say so first");
+		buf_printf(why, "a backup was restored, it seems: an admin has to say so first%s",
+			question_hint(pass->core, QUESTION_RESTORED, hint, sizeof(hint)));
 		return NULL;
 	}
 	if (pass->core->paused) {
@@ -150,7 +153,7 @@ static void set_why(struct pass *pass, struct shape *shape, const char *why)
 
 /* --- placing ---------------------------------------------------------------------------------------------------- */
 
-static void assign(struct core *core, struct core_effects *fx, struct task *task, struct worker *worker)
+void assign_attempt(struct core *core, struct core_effects *fx, struct task *task, struct worker *worker, uint32_t push_of)
 {
 	struct attempt *attempt = add_attempt(task);
 	const struct project *project = find_project(core, task->row.project);
@@ -165,7 +168,11 @@ static void assign(struct core *core, struct core_effects *fx, struct task *task
 	task->row.attempt = attempt->row.attempt;
 	if (!task->row.base_branch)
 		set_text(fx, &task->row.base_branch, project->row.base_branch);
-	name_branch(task->row.id, task->row.slug, attempt->row.attempt, branch);
+	attempt->row.push_of = push_of;
+	if (push_of)
+		snprintf(branch, sizeof(branch), "%s", find_attempt(task, push_of)->row.branch);
+	else
+		name_branch(task->row.id, task->row.slug, attempt->row.attempt, branch);
 	set_text(fx, &attempt->row.worker, worker->row.name);
 	set_text(fx, &attempt->row.branch, branch);
 	if (row_set_blob(&attempt->row.run_id, run_id, sizeof(run_id)))
@@ -228,7 +235,7 @@ static void place_all(struct pass *pass)
 		worker = choose(pass, flow->key.shape, task, &why);
 		if (worker) {
 			placed++;
-			assign(pass->core, pass->fx, task, worker);
+			assign_attempt(pass->core, pass->fx, task, worker, 0);
 		} else {
 			flow->key.shape->blocked = true;
 			set_why(pass, flow->key.shape, buf_text(&why));

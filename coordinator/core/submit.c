@@ -30,10 +30,14 @@ struct submission {
 
 static bool check_restored(struct core *core, struct submission *s)
 {
-	return !core->question ||
-		REFUSE(s, UNAVAILABLE,
-			"put the newest database back, or go on with this one: `maestro-coordinator run --accept-restore`, once",
-			"a worker holds sessions that the coordinator's database does not know: it seems to be an old backup");
+	char hint[160];
+
+	if (!core->question)
+		return true;
+	snprintf(hint, sizeof(hint), "put the newest database back, or answer it with: maestro question answer %" PRIu64 " accept",
+		question_find_open(core, QUESTION_RESTORED)->row.id);
+	return REFUSE(s, UNAVAILABLE, hint,
+		"a worker holds what the coordinator's database does not know: it seems to be an old backup");
 }
 
 static void list_projects(const struct core *core, struct buf *out)
@@ -308,7 +312,7 @@ static void set_title(struct core_effects *fx, struct task *task, const Maestro_
 		fx->error = -ENOMEM;
 }
 
-static void set_slug(struct core_effects *fx, struct task *task, const Maestro__Submit *submit)
+void task_set_slug(struct core_effects *fx, struct task *task, const Maestro__Submit *submit)
 {
 	const ProtobufCBinaryData *from = submit->title.len ? &submit->title : &submit->prompt;
 	char slug[NAME_SLUG_MAX];
@@ -317,7 +321,7 @@ static void set_slug(struct core_effects *fx, struct task *task, const Maestro__
 	set_text(fx, &task->row.slug, slug);
 }
 
-static void put_spec(struct core_effects *fx, struct task *task)
+void task_put_spec(struct core_effects *fx, struct task *task)
 {
 	struct spec_row *row = calloc(1, sizeof(*row));
 	_cleanup_(buf_deinit) struct buf packed = BUF_NULL;
@@ -362,9 +366,9 @@ static void make_task(struct core *core, struct submission *s, uint64_t group, u
 	set_text(s->fx, &task->row.agent, submit->n_agents ? submit->agents[index % submit->n_agents] : s->default_agent);
 	set_text(s->fx, &task->row.base_branch, s->base_branch);
 	set_title(s->fx, task, submit);
-	set_slug(s->fx, task, submit);
+	task_set_slug(s->fx, task, submit);
 	effect_put(s->fx, ROW_TASK, &task->row);
-	put_spec(s->fx, task);
+	task_put_spec(s->fx, task);
 	record_event(core, s->fx, "task.state", task, NULL, "queued");
 	record_audit(core, s->fx, "submit", "task=%" PRIu64 " project=%s agent=%s", task->row.id, task->row.project,
 		task->row.agent);

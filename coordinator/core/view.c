@@ -1,9 +1,11 @@
 /* What consoles see of the state: messages made on the spot from borrowed pointers, then copied. */
 #include "coordinator/core/internal.h"
+#include "proto/base/clock.h"
 #include "proto/base/list.h"
 #include "proto/base/str.h"
 #include "proto/wire/message.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,6 +30,8 @@ static void view_status(const struct task *task, uint64_t now_ms, Maestro__Agent
 	status->source = (Maestro__StatusSource)row->source;
 	status->has_age_ms = true;
 	status->age_ms = (int64_t)now_ms > task->status_at_ms ? (uint64_t)((int64_t)now_ms - task->status_at_ms) : 0;
+	status->has_limited_ms = task->limited_ms != 0 && row->state == MAESTRO__AGENT_STATE__AGENT_LIMITED;
+	status->limited_ms = task->limited_ms;
 }
 
 static void view_attempt(const struct attempt_row *row, Maestro__Attempt *attempt)
@@ -153,8 +157,6 @@ static void view_info(const Maestro__WorkerInfo *info, Maestro__Worker *view)
 	view->slots = info->slots;
 	view->n_labels = info->n_labels;
 	view->labels = info->labels;
-	view->n_agents = info->n_agents;
-	view->agents = info->agents;
 	view->has_load_percent = info->has_load_percent;
 	view->load_percent = info->load_percent;
 	view->has_memory_free_bytes = info->has_memory_free_bytes;
@@ -165,13 +167,59 @@ static void view_info(const Maestro__WorkerInfo *info, Maestro__Worker *view)
 	view->may_merge = info->may_merge;
 }
 
+/* Its agents, into arrays that the caller frees, and until when their accounts there are limited. False: no memory. */
+static bool view_agents(const struct worker *worker, Maestro__AgentProgram **ret_agents,
+	Maestro__AgentProgram ***ret_pointers)
+{
+	size_t n = worker->info ? worker->info->n_agents : 0;
+	Maestro__AgentProgram *agents = calloc(n + 1, sizeof(*agents)), **pointers = calloc(n + 1, sizeof(*pointers));
+
+	*ret_agents = agents;
+	*ret_pointers = pointers;
+	if (!agents || !pointers)
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		agents[i] = *worker->info->agents[i];
+		pointers[i] = &agents[i];
+		agents[i].has_limited_until_ms = false;
+		for (size_t k = 0; k < worker->limit_count; k++) {
+			if (!worker->limits[k].until_ms || strcmp(worker->limits[k].agent->name, agents[i].name) != 0)
+				continue;
+			agents[i].has_limited_until_ms = true;
+			agents[i].limited_until_ms = worker->limits[k].until_wall_ms;
+		}
+	}
+	return true;
+}
+
+/* Why it is not ready, empty: it is. */
+static void worker_reason(const struct worker *worker, char *text, size_t size)
+{
+	char when[CLOCK_RFC3339_MAX];
+
+	text[0] = 0;
+	if (worker->state == MAESTRO__WORKER_STATE__WORKER_READY)
+		return;
+	if (!worker->heard_ms)
+		snprintf(text, size, "it has not come since the coordinator started");
+	else
+		snprintf(text, size, "%s since %s", worker->phase == WORKER_AWAY ? "no link" : "silent",
+			clock_format_rfc3339(worker->heard_ms, when));
+}
+
 Maestro__Worker *core_view_worker(const struct core *core, const char *name)
 {
 	const struct worker *worker = find_worker(core, name);
+	_cleanup_free_ Maestro__AgentProgram *agents = NULL;
+	_cleanup_free_ Maestro__AgentProgram **pointers = NULL;
 	Maestro__Worker view = MAESTRO__WORKER__INIT;
+	char reason[96];
 
-	if (!worker)
+	if (!worker || !view_agents(worker, &agents, &pointers))
 		return NULL;
+	worker_reason(worker, reason, sizeof(reason));
+	view.has_reason = reason[0] != 0;
+	view.reason = bytes_of(reason);
 	view.name = worker->row.name;
 	view.has_state = view.has_cordoned = view.has_draining = view.has_used = view.has_idle = true;
 	view.state = worker->state;
@@ -182,6 +230,8 @@ Maestro__Worker *core_view_worker(const struct core *core, const char *name)
 	view.has_version = worker->row.software != NULL;
 	view.version = bytes_of(worker->row.software);
 	view_info(worker->info, &view);
+	view.n_agents = worker->info ? worker->info->n_agents : 0;
+	view.agents = pointers;
 	return message_copy(&view);
 }
 
@@ -226,6 +276,11 @@ void core_each_project(const struct core *core, void (*each)(const char *name, v
 bool core_restore_asked(const struct core *core)
 {
 	return core->question;
+}
+
+uint64_t core_epoch(const struct core *core)
+{
+	return core->epoch;
 }
 
 bool core_queue_paused(const struct core *core)

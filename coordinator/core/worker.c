@@ -67,6 +67,7 @@ void handle_connected(struct core *core, const struct core_event *event, struct 
 	worker->row.lost = worker->given_up = false;
 	worker->row.seen_ms = core->wall_ms;
 	worker->seen_ms = core->now_ms;
+	worker->heard_ms = core->wall_ms;
 	worker->phase = WORKER_CONNECTED;
 	forget_inventory(worker);
 	effect_put(fx, ROW_WORKER, &worker->row);
@@ -82,10 +83,12 @@ void handle_disconnected(struct core *core, const struct core_event *event, stru
 	if (!worker || worker->phase == WORKER_AWAY)
 		return;
 	worker->phase = WORKER_AWAY;
-	worker->row.seen_ms = core->wall_ms;
+	worker->row.seen_ms = worker->heard_ms = core->wall_ms;
 	forget_inventory(worker);
 	effect_put(fx, ROW_WORKER, &worker->row);
 	record_event(core, fx, "worker.disconnected", NULL, worker->row.name, event->text);
+	if (worker->state == MAESTRO__WORKER_STATE__WORKER_READY) /* a closed link needs no waiting; a silent one does */
+		set_state(core, fx, worker, MAESTRO__WORKER_STATE__WORKER_SUSPECT);
 	effect_changed_worker(fx, worker->row.name);
 	core->want_schedule = true;
 }
@@ -133,6 +136,8 @@ static void fill_start(const struct core *core, Maestro__Start *start, const str
 	start->has_permission = spec->has_permission;
 	start->permission = spec->permission;
 	start->author = spec->author;
+	start->has_push_of = attempt->row.push_of != 0;
+	start->push_of = attempt->row.push_of;
 	start->has_linger_ms = core->config.linger_ms != 0;
 	start->linger_ms = core->config.linger_ms;
 }
@@ -204,7 +209,7 @@ static const struct inventory_entry *inventory_find(const struct worker *worker,
 	return bsearch(&like, worker->inventory, worker->inventory_count, sizeof(like), compare_entries);
 }
 
-static bool entry_live(const struct inventory_entry *entry)
+bool inventory_live(const struct inventory_entry *entry)
 {
 	return entry->session_live || entry->phase == MAESTRO__ATTEMPT_PHASE__PHASE_ACCEPTED ||
 		entry->phase == MAESTRO__ATTEMPT_PHASE__PHASE_RUNNING;
@@ -214,10 +219,10 @@ static bool entry_live(const struct inventory_entry *entry)
 static Maestro__Verdict judge_double(struct core *core, struct core_effects *fx, struct worker *worker,
 	const struct inventory_entry *entry)
 {
-	if (!entry_live(entry))
+	if (!inventory_live(entry))
 		return MAESTRO__VERDICT__VERDICT_ACCEPT;
 	if (core->trusted && !core->question)
-		return MAESTRO__VERDICT__VERDICT_KILL;
+		return core->asking ? stranger_judge(core, fx, worker, entry) : MAESTRO__VERDICT__VERDICT_KILL;
 	restore_ask(core, fx, worker, entry->task, entry->attempt);
 	return MAESTRO__VERDICT__VERDICT_QUARANTINE;
 }
@@ -232,19 +237,19 @@ static Maestro__Verdict judge_known(struct core *core, struct core_effects *fx, 
 		memcmp(entry->run_id, attempt->row.run_id.data, sizeof(entry->run_id)) != 0)
 		return judge_double(core, fx, worker, entry);
 	if (core->question && task_state_over((Maestro__TaskState)attempt->row.state))
-		return entry_live(entry) ? MAESTRO__VERDICT__VERDICT_QUARANTINE : MAESTRO__VERDICT__VERDICT_ACCEPT;
+		return inventory_live(entry) ? MAESTRO__VERDICT__VERDICT_QUARANTINE : MAESTRO__VERDICT__VERDICT_ACCEPT;
 	if (attempt != current_attempt(task) || task->row.state == QUEUED)
-		return entry_live(entry) ? MAESTRO__VERDICT__VERDICT_KILL : MAESTRO__VERDICT__VERDICT_ACCEPT;
-	if (task_state_over((Maestro__TaskState)task->row.state) && !entry_live(entry) &&
+		return inventory_live(entry) ? MAESTRO__VERDICT__VERDICT_KILL : MAESTRO__VERDICT__VERDICT_ACCEPT;
+	if (task_state_over((Maestro__TaskState)task->row.state) && !inventory_live(entry) &&
 		attempt->row.session == MAESTRO__SESSION_STATE__SESSION_LIVE)
 		attempt_set_session(core, fx, task, attempt, MAESTRO__SESSION_STATE__SESSION_ENDED);
 	if (task_state_over((Maestro__TaskState)task->row.state))
-		return entry_live(entry) ? MAESTRO__VERDICT__VERDICT_END : MAESTRO__VERDICT__VERDICT_ACCEPT;
+		return inventory_live(entry) ? MAESTRO__VERDICT__VERDICT_END : MAESTRO__VERDICT__VERDICT_ACCEPT;
 	if (entry->phase == MAESTRO__ATTEMPT_PHASE__PHASE_RUNNING)
 		task_move(core, fx, task, CAUSE_RUN, NULL);
 	if (task->row.state == REVIEW || entry->phase == MAESTRO__ATTEMPT_PHASE__PHASE_RUNNING)
 		attempt_set_session(core, fx, task, attempt, session);
-	return entry_live(entry) ? MAESTRO__VERDICT__VERDICT_ADOPT : MAESTRO__VERDICT__VERDICT_ACCEPT;
+	return inventory_live(entry) ? MAESTRO__VERDICT__VERDICT_ADOPT : MAESTRO__VERDICT__VERDICT_ACCEPT;
 }
 
 static Maestro__Verdict judge(struct core *core, struct core_effects *fx, struct worker *worker,
@@ -252,6 +257,7 @@ static Maestro__Verdict judge(struct core *core, struct core_effects *fx, struct
 {
 	struct task *task = find_task(core, entry->task);
 	struct attempt *attempt = task ? find_attempt(task, entry->attempt) : NULL;
+	bool stranger = !task && restore_never_given(core, entry->task);
 
 	if (!attempt && (task || entry->task >= core->next_task)) {
 		restore_ask(core, fx, worker, entry->task, entry->attempt);
@@ -267,8 +273,10 @@ static Maestro__Verdict judge(struct core *core, struct core_effects *fx, struct
 			"it holds a session that this coordinator never started");
 		return MAESTRO__VERDICT__VERDICT_QUARANTINE;
 	}
-	/* An id that was given out: the task was removed by force while its worker was away. */
-	return entry_live(entry) ? MAESTRO__VERDICT__VERDICT_END : MAESTRO__VERDICT__VERDICT_ACCEPT;
+	if (stranger && core->asking && inventory_live(entry))
+		return stranger_judge(core, fx, worker, entry);
+	/* The task was removed by force while its worker was away, or is not to be asked about. */
+	return inventory_live(entry) ? MAESTRO__VERDICT__VERDICT_END : MAESTRO__VERDICT__VERDICT_ACCEPT;
 }
 
 /* What should be on this worker and is not. A start that never arrived is sent again at READY. */
@@ -343,6 +351,7 @@ static void judge_all(struct core *core, struct core_effects *fx, struct worker 
 		entries[i].verdict = judge(core, fx, worker, entry);
 	}
 	judge_absent(core, fx, worker);
+	strangers_sweep(core, fx, worker);
 	send_verdicts(fx, worker, entries);
 	worker->phase = WORKER_JUDGED;
 }
@@ -414,7 +423,7 @@ static void release_strangers(struct core *core, struct core_effects *fx, struct
 		struct attempt gone = { .row = { .task = entry->task, .attempt = entry->attempt, .worker = worker->row.name } };
 
 		if (!core->question && !find_task(core, entry->task) && entry->task < core->next_task &&
-			!debt_known(core, entry->task, entry->attempt))
+			!debt_known(core, entry->task, entry->attempt) && !question_find_run(core, entry->run_id))
 			release_attempt(fx, &gone, false);
 	}
 }
@@ -455,6 +464,8 @@ static void handle_info(struct core *core, struct worker *worker, const Maestro_
 			fx->error = -ENOMEM;
 		effect_put(fx, ROW_WORKER, &worker->row);
 	}
+	if (info->has_epoch_seen)
+		restore_see_epoch(core, fx, worker, info->epoch_seen);
 	effect_changed_worker(fx, worker->row.name);
 	core->want_schedule = true;
 }
@@ -509,6 +520,7 @@ void handle_worker_message(struct core *core, const struct core_event *event, st
 	if (!worker || worker->phase == WORKER_AWAY)
 		return;
 	worker->seen_ms = core->now_ms;
+	worker->heard_ms = core->wall_ms;
 	set_state(core, fx, worker, MAESTRO__WORKER_STATE__WORKER_READY);
 	for (size_t i = 0; i < ARRAY_SIZE(messages); i++)
 		if (messages[i].body == event->envelope->body_case)
@@ -569,6 +581,7 @@ static void expire_limits(struct core *core, struct core_effects *fx, struct wor
 		if (!limit->until_ms || limit->until_ms > core->now_ms)
 			continue;
 		limit->until_ms = 0;
+		effect_changed_worker(fx, worker->row.name);
 		record_event(core, fx, "agent.resumed", NULL, worker->row.name, limit->agent->name);
 		core->want_schedule = true;
 	}

@@ -61,6 +61,14 @@ static void on_worker_act(struct conn *conn, const Maestro__Envelope *envelope)
 	}
 }
 
+static void on_answer(struct conn *conn, const Maestro__Envelope *envelope)
+{
+	struct core_event event = { .type = CORE_EVENT_ANSWER_QUESTION, .client = client_of(conn, envelope),
+		.answer = envelope->answer_question };
+
+	executor_handle(conn->service->executor, &event);
+}
+
 /* --- lists --------------------------------------------------------------------------------------------------- */
 
 struct listing {
@@ -208,6 +216,29 @@ static void on_list_projects(struct conn *conn, const Maestro__Envelope *envelop
 	service_reply(conn->service, conn->id, envelope->request, &reply);
 }
 
+static void add_question(uint64_t question, void *userdata)
+{
+	struct listing *listing = userdata;
+
+	listing_add(listing, core_view_question(service_core(listing->conn->service), question));
+}
+
+static void on_list_questions(struct conn *conn, const Maestro__Envelope *envelope)
+{
+	_cleanup_(listing_deinit) struct listing listing = { .conn = conn };
+	Maestro__Envelope reply = MAESTRO__ENVELOPE__INIT;
+	Maestro__QuestionList list = MAESTRO__QUESTION_LIST__INIT;
+	bool all = envelope->list_questions->has_all && envelope->list_questions->all;
+
+	executor_flush(conn->service->executor); /* what is shown is committed */
+	core_each_question(service_core(conn->service), !all, add_question, &listing);
+	list.n_questions = listing.count;
+	list.questions = (Maestro__Question **)listing.items;
+	reply.body_case = BODY(QUESTION_LIST);
+	reply.question_list = &list;
+	service_reply(conn->service, conn->id, envelope->request, &reply);
+}
+
 static void on_status(struct conn *conn, const Maestro__Envelope *envelope)
 {
 	const struct service *service = conn->service;
@@ -217,7 +248,7 @@ static void on_status(struct conn *conn, const Maestro__Envelope *envelope)
 	status.has_cluster_id = status.has_epoch = status.has_version = status.has_uptime_ms = status.has_role = true;
 	status.has_live_sessions = status.has_queue_paused = true;
 	status.cluster_id = (ProtobufCBinaryData){ sizeof(service->cluster_id), (uint8_t *)(uintptr_t)service->cluster_id };
-	status.epoch = service->epoch;
+	status.epoch = core_epoch(service_core(service));
 	status.version = bytes_of(MAESTRO_VERSION);
 	status.uptime_ms = clock_boottime_ms() - service->began_ms;
 	status.role = conn->role;
@@ -258,6 +289,8 @@ static const struct {
 	{ BODY(REVOKE_KEY), ADMIN, identity_revoke },
 	{ BODY(READ_AUDIT), OPERATOR, audit_read },
 	{ BODY(ASK_STATUS), VIEWER, on_status },
+	{ BODY(LIST_QUESTIONS), VIEWER, on_list_questions },
+	{ BODY(ANSWER_QUESTION), ADMIN, on_answer },
 };
 
 static bool is_stream(const Maestro__Envelope *envelope)

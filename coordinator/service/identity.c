@@ -152,7 +152,8 @@ static int grant(struct service *service, Maestro__Role role, struct link_grant 
 {
 	if (executor_trouble(service->executor) && role == MAESTRO__ROLE__ROLE_WORKER)
 		return error_set(error, MAESTRO__REFUSED_CODE__REFUSED_BUSY, "%s", executor_trouble(service->executor));
-	*ret_grant = (struct link_grant){ .role = role, .epoch = service->epoch,
+	executor_flush(service->executor); /* an epoch that was raised is on disk before anybody hears it */
+	*ret_grant = (struct link_grant){ .role = role, .epoch = core_epoch(service_core(service)),
 		.heartbeat_ms = (uint32_t)service->heartbeat_ms };
 	return 0;
 }

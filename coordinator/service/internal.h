@@ -65,7 +65,7 @@ struct route {
 };
 
 struct dirty {
-	char kind; /* t, w, p */
+	char kind; /* t, w, p, q */
 	uint64_t task;
 	char *name;
 	char key[96];
@@ -93,7 +93,7 @@ struct service {
 	struct dirty *dirty;
 	uint8_t cluster_id[LINK_CLUSTER_BYTES];
 	uint8_t ca_digest[LINK_DIGEST_BYTES];
-	uint64_t epoch, heartbeat_ms, began_ms, keep_events;
+	uint64_t heartbeat_ms, began_ms, keep_events;
 	sd_event_source *prune_timer;
 	struct notify *notify; /* NULL: nobody is to be told */
 };
@@ -174,6 +174,7 @@ void ask_unchecked_projects(struct service *service, const char *worker);
 /* watch.c */
 void watch_start(struct conn *conn, const Maestro__Envelope *envelope);
 void watch_mark_task(struct service *service, uint64_t task);
+void watch_mark_question(struct service *service, uint64_t question);
 void watch_mark_name(struct service *service, char kind, const char *name);
 void watch_status(struct service *service, uint64_t task, uint32_t attempt);
 /* Everything of a turn is committed: tell the watchers. */

@@ -35,6 +35,7 @@ static const struct {
 	{ "failed", "task.state", "failed" },
 	{ "lost", "task.state", "lost" },
 	{ "limited", "agent.limited", NULL },
+	{ "question", "cluster.question", NULL },
 };
 
 struct job {

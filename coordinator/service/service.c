@@ -253,6 +253,9 @@ static void on_deliver(const struct core_effect *effect, void *userdata)
 	case CORE_EFFECT_CHANGED_PROJECT:
 		watch_mark_name(service, 'p', effect->name);
 		break;
+	case CORE_EFFECT_CHANGED_QUESTION:
+		watch_mark_question(service, effect->task);
+		break;
 	case CORE_EFFECT_STATUS:
 		watch_status(service, effect->task, effect->attempt);
 		break;
@@ -355,12 +358,13 @@ static int raise_epoch(struct service *service, struct error *error)
 {
 	char value[24];
 	struct meta_row row = { (char *)"epoch", value };
+	uint64_t epoch = 0;
 	int r;
 
-	r = store_each(service->store, ROW_META, take_epoch, &service->epoch, error);
+	r = store_each(service->store, ROW_META, take_epoch, &epoch, error);
 	if (r)
 		return r;
-	snprintf(value, sizeof(value), "%" PRIu64, ++service->epoch);
+	snprintf(value, sizeof(value), "%" PRIu64, ++epoch);
 	r = store_begin(service->store, error);
 	if (!r)
 		r = store_put(service->store, ROW_META, &row, error);

@@ -22,6 +22,7 @@ struct page {
 	Maestro__Task *tasks[PAGE_TASKS];
 	Maestro__Worker *workers[PAGE_TASKS];
 	Maestro__Project *projects[PAGE_TASKS];
+	Maestro__Question *questions[PAGE_TASKS];
 	int r;
 };
 
@@ -31,6 +32,7 @@ static void page_start(struct page *page)
 	page->message.tasks = page->tasks;
 	page->message.workers = page->workers;
 	page->message.projects = page->projects;
+	page->message.questions = page->questions;
 }
 
 static void page_send(struct page *page, bool last)
@@ -50,6 +52,8 @@ static void page_send(struct page *page, bool last)
 		maestro__worker__free_unpacked(page->workers[i], NULL);
 	for (size_t i = 0; i < page->message.n_projects; i++)
 		maestro__project__free_unpacked(page->projects[i], NULL);
+	for (size_t i = 0; i < page->message.n_questions; i++)
+		maestro__question__free_unpacked(page->questions[i], NULL);
 	page_start(page);
 }
 
@@ -86,12 +90,24 @@ static void page_project(const char *name, void *userdata)
 		page_send(page, false);
 }
 
+static void page_question(uint64_t question, void *userdata)
+{
+	struct page *page = userdata;
+	Maestro__Question *view = core_view_question(service_core(page->conn->service), question);
+
+	if (view)
+		page->questions[page->message.n_questions++] = view;
+	if (page->message.n_questions == PAGE_TASKS)
+		page_send(page, false);
+}
+
 static void send_snapshot(struct conn *conn)
 {
 	struct page page = { .conn = conn };
 	const struct core *core = service_core(conn->service);
 
 	page_start(&page);
+	core_each_question(core, true, page_question, &page);
 	core_each_project(core, page_project, &page);
 	core_each_worker(core, page_worker, &page);
 	core_each_task(core, page_task, &page);
@@ -259,6 +275,11 @@ void watch_mark_task(struct service *service, uint64_t task)
 	mark(service, 't', task, NULL);
 }
 
+void watch_mark_question(struct service *service, uint64_t question)
+{
+	mark(service, 'q', question, NULL);
+}
+
 void watch_mark_name(struct service *service, char kind, const char *name)
 {
 	mark(service, kind, 0, name);
@@ -285,9 +306,11 @@ static void tell_dirty(struct service *service, const struct dirty *dirty)
 		change.task = core_view_task(core, dirty->task, false, clock_boottime_ms());
 	else if (dirty->kind == 'w')
 		change.worker = core_view_worker(core, dirty->name);
+	else if (dirty->kind == 'q')
+		change.question = core_view_question(core, dirty->task);
 	else
 		change.project = core_view_project(core, dirty->name);
-	if (!change.task && !change.worker && !change.project) {
+	if (!change.task && !change.worker && !change.project && !change.question) {
 		change.has_removed_task = dirty->kind == 't';
 		change.removed_task = dirty->task;
 		change.removed_worker = dirty->kind == 'w' ? dirty->name : NULL;
@@ -300,6 +323,8 @@ static void tell_dirty(struct service *service, const struct dirty *dirty)
 		maestro__worker__free_unpacked(change.worker, NULL);
 	if (change.project)
 		maestro__project__free_unpacked(change.project, NULL);
+	if (change.question)
+		maestro__question__free_unpacked(change.question, NULL);
 }
 
 void watch_deinit(struct service *service)

@@ -45,6 +45,13 @@ static const char *const schema_steps[] = {
 	/* 3: what a worker that is away still has to throw away */
 	"CREATE TABLE debt (task INTEGER NOT NULL, attempt INTEGER NOT NULL, worker TEXT NOT NULL,"
 	" PRIMARY KEY (task, attempt)) WITHOUT ROWID;",
+	/* 4: questions to the admin; the one that may be open already becomes the first. Pushes that are tried again */
+	"CREATE TABLE question (id INTEGER PRIMARY KEY, kind TEXT NOT NULL, worker TEXT, task INTEGER NOT NULL,"
+	" attempt INTEGER NOT NULL, run_id BLOB, text TEXT, answer TEXT, actor TEXT, asked_ms INTEGER NOT NULL,"
+	" answered_ms INTEGER NOT NULL);"
+	"INSERT INTO question SELECT 1, 'restored', NULL, 0, 0, NULL, 'a worker holds what this database does not know',"
+	" NULL, NULL, strftime('%s', 'now') * 1000, 0 FROM meta WHERE name = 'restored' AND value = '1';"
+	"ALTER TABLE attempt ADD COLUMN push_of INTEGER NOT NULL DEFAULT 0;",
 };
 
 #define SCHEMA_VERSION ((int)(sizeof(schema_steps) / sizeof(schema_steps[0])))

@@ -6,7 +6,7 @@
  *   permission NAME { words = {…} environment = {…} }   the modes that --permission may name
  *   environment = {"KEY=VALUE"}, pass = {"KEY"}         set, and handed over from the worker's own environment
  *   file NAME { text = '…' where = session|worktree }   written before the start; NAME relative to that directory
- *   busy, waiting, limited = {"text on the screen"}
+ *   busy, waiting, limited = {"text on the screen"}, until = {"text before the time when the limit ends"}
  *
  * Placeholders: {prompt} {prompt_file} {model} {permission} {session_dir} {worktree} {project_dir} {branch}
  * {agent_program} {socket} {task} {attempt} {shell}, and {"name"}: the same as a JSON (or TOML) string. There is none
@@ -65,7 +65,7 @@ const char *const *adapter_login_argv(const struct adapter *adapter);
 /* Whether a key or token that it is handed over stands in our environment. */
 bool adapter_has_credential(const struct adapter *adapter);
 
-enum adapter_pattern { ADAPTER_BUSY, ADAPTER_WAITING, ADAPTER_LIMITED, ADAPTER_PATTERN_COUNT };
+enum adapter_pattern { ADAPTER_BUSY, ADAPTER_WAITING, ADAPTER_LIMITED, ADAPTER_UNTIL, ADAPTER_PATTERN_COUNT };
 /* Texts that its screen shows then, NULL-terminated, maybe none. */
 const char *const *adapter_patterns(const struct adapter *adapter, enum adapter_pattern which);
 

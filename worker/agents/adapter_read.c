@@ -153,6 +153,8 @@ static int fill(cfg_t *cfg, struct adapter *adapter, struct error *error)
 	if (!r)
 		r = copy_list(cfg, "limited", &adapter->patterns[ADAPTER_LIMITED]);
 	if (!r)
+		r = copy_list(cfg, "until", &adapter->patterns[ADAPTER_UNTIL]);
+	if (!r)
 		r = read_groups(cfg, adapter);
 	if (!r)
 		r = read_permissions(cfg, adapter);
@@ -209,7 +211,7 @@ int adapter_read(const char *path, const char *name, struct adapter *adapter, st
 		CFG_BOOL("interactive", cfg_true, CFGF_NONE), CFG_STR("prompt", "argument", CFGF_NONE),
 		WORDS("version"), WORDS("login"), WORDS("environment"),
 		WORDS("pass"), WORDS("busy"),
-		WORDS("waiting"), WORDS("limited"),
+		WORDS("waiting"), WORDS("limited"), WORDS("until"),
 		CFG_SEC("arguments", group, CFGF_MULTI), CFG_SEC("permission", permission, CFGF_MULTI | CFGF_TITLE),
 		CFG_SEC("file", file, CFGF_MULTI | CFGF_TITLE), CFG_END() };
 	cfg_t *cfg;

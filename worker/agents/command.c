@@ -39,6 +39,8 @@ static int report(void *userdata, const struct mcp_report *said, struct error *e
 	status.file = bytes_of(said->file);
 	status.has_progress = said->has_progress;
 	status.progress = said->progress;
+	status.has_limited_ms = said->limited_ms != 0;
+	status.limited_ms = said->limited_ms;
 	call.call_case = MAESTRO__AGENT_CALL__CALL_STATUS;
 	call.status = &status;
 	return call_worker(&call, error);
@@ -48,7 +50,7 @@ static int report(void *userdata, const struct mcp_report *said, struct error *e
 
 struct status_values {
 	char *message, *file;
-	char *progress;
+	char *progress, *until;
 };
 
 static const struct option_spec status_specs[] = {
@@ -58,6 +60,8 @@ static const struct option_spec status_specs[] = {
 		.arg = "FILE", .help = "the file at hand" },
 	{ .name = "progress", .short_name = 'p', .type = OPTION_STRING, .offset = offsetof(struct status_values, progress),
 		.arg = "PERCENT", .help = "0 to 100" },
+	{ .name = "until", .short_name = 'u', .type = OPTION_STRING, .offset = offsetof(struct status_values, until),
+		.arg = "TIME", .help = "with limited: when the limit ends (2026-11-22T15:00:00Z, 15:00, 3pm, '2h 30m')" },
 };
 
 static const struct option_table status_table = {
@@ -85,6 +89,9 @@ static int fill_report(const struct status_values *values, const char *state, st
 		said.has_progress = true;
 		said.progress = (uint32_t)progress;
 	}
+	r = values->until ? mcp_take_until(values->until, &said, error) : 0;
+	if (r)
+		return r;
 	*ret_report = said;
 	return 0;
 }

@@ -1,5 +1,6 @@
 #include "worker/agents/endpoint.h"
 #include "worker/agents/hook.h"
+#include "worker/agents/until.h"
 #include "proto/base/clock.h"
 #include "proto/base/io.h"
 #include "proto/base/list.h"
@@ -161,6 +162,8 @@ static int take_status(struct endpoint *endpoint, uint64_t task, uint32_t attemp
 		r = check_text("file", said->has_file, &said->file, error);
 	if (!r && said->has_progress && said->progress > 100)
 		r = error_set(error, -EINVAL, "a progress of %u: it is a percentage, 0 to 100", said->progress);
+	if (!r && said->has_limited_ms && (said->limited_ms > UNTIL_MAX_MS || said->state != MAESTRO__AGENT_STATE__AGENT_LIMITED))
+		r = error_set(error, -EINVAL, "a limit of 8 days at most goes with limited, and with nothing else");
 	if (r)
 		return r;
 	status.has_source = true;

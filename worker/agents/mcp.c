@@ -1,4 +1,6 @@
 #include "worker/agents/mcp.h"
+#include "worker/agents/until.h"
+#include "proto/base/clock.h"
 #include "proto/wire/limit.h"
 #include "proto/wire/names.h"
 
@@ -34,11 +36,13 @@ static const char tool_text[] =
 	"\"description\":\"needs_input: you wait for the person. limited: a rate or usage limit stops you.\"},"
 	"\"message\":{\"type\":\"string\",\"maxLength\":1024,\"description\":\"One sentence: what you do, or what you ask.\"},"
 	"\"file\":{\"type\":\"string\",\"maxLength\":1024,\"description\":\"The file at hand, relative to the worktree.\"},"
-	"\"progress\":{\"type\":\"integer\",\"minimum\":0,\"maximum\":100,\"description\":\"Percent done.\"}},"
+	"\"progress\":{\"type\":\"integer\",\"minimum\":0,\"maximum\":100,\"description\":\"Percent done.\"},"
+	"\"until\":{\"type\":\"string\",\"maxLength\":64,\"description\":\"With limited: when the limit ends, as a time "
+	"(2026-11-22T15:00:00Z, 15:00, 3pm) or how long from now (2h 30m).\"}},"
 	"\"required\":[\"state\"],\"additionalProperties\":false},"
 	"\"annotations\":{\"readOnlyHint\":false,\"destructiveHint\":false,\"idempotentHint\":true,\"openWorldHint\":false}}";
 
-static const char *const argument_names[] = { "state", "message", "file", "progress" };
+static const char *const argument_names[] = { "state", "message", "file", "progress", "until" };
 
 struct request {
 	struct mcp *mcp;
@@ -109,6 +113,29 @@ static int take_progress(const json_t *arguments, struct mcp_report *report, str
 	return 0;
 }
 
+static int take_until(const json_t *arguments, struct mcp_report *report, struct error *error)
+{
+	const char *text = NULL;
+	int r;
+
+	r = take_text(arguments, "until", &text, error);
+	if (r || !text)
+		return r;
+	return mcp_take_until(text, report, error);
+}
+
+int mcp_take_until(const char *text, struct mcp_report *report, struct error *error)
+{
+	int r;
+
+	if (report->state != MAESTRO__AGENT_STATE__AGENT_LIMITED)
+		return error_set(error, -EINVAL, "until goes with limited only");
+	r = until_parse(text, strlen(text), clock_wall_ms(), &report->limited_ms);
+	if (r == -ERANGE)
+		return error_set(error, -EINVAL, "until is not within the next 8 days");
+	return r ? error_set(error, -EINVAL, "until is no time: 2026-11-22T15:00:00Z, 15:00, 3pm or 2h 30m") : 0;
+}
+
 static int take_arguments(const json_t *arguments, struct mcp_report *report, struct error *error)
 {
 	const json_t *state = json_object_get(arguments, "state");
@@ -124,6 +151,8 @@ static int take_arguments(const json_t *arguments, struct mcp_report *report, st
 		r = take_text(arguments, "message", &report->message, error);
 	if (!r)
 		r = take_text(arguments, "file", &report->file, error);
+	if (!r)
+		r = take_until(arguments, report, error);
 	return r ? r : take_progress(arguments, report, error);
 }
 

@@ -25,10 +25,19 @@ static bool texts_equal(const char *a, const char *b)
 	return a && b ? strcmp(a, b) == 0 : a == b;
 }
 
+#define LIMIT_SAME_MS 60000u /* the same end, read twice: its minute is all that a screen tells */
+
+static bool limits_equal(const struct status_report *a, const struct status_report *b)
+{
+	uint64_t x = a->time_ms + a->limited_ms, y = b->time_ms + b->limited_ms;
+
+	return a->limited_ms && b->limited_ms ? (x > y ? x - y : y - x) < LIMIT_SAME_MS : a->limited_ms == b->limited_ms;
+}
+
 static bool reports_equal(const struct status_report *a, const struct status_report *b)
 {
 	return a->state == b->state && a->source == b->source && a->progress == b->progress &&
-		texts_equal(a->message, b->message) && texts_equal(a->file, b->file);
+		limits_equal(a, b) && texts_equal(a->message, b->message) && texts_equal(a->file, b->file);
 }
 
 /* What waits for a person or is over: not for a process to take back by printing a line. */
@@ -104,6 +113,7 @@ int status_take_message(struct status *status, const Maestro__AgentStatus *messa
 		.message = text,
 		.file = file,
 		.progress = message->has_progress ? message->progress : STATUS_NO_PROGRESS,
+		.limited_ms = message->has_limited_ms ? message->limited_ms : 0,
 		.time_ms = message->age_ms < now_ms ? now_ms - message->age_ms : 0,
 	};
 
@@ -126,6 +136,8 @@ bool status_message(const struct status *status, uint64_t now_ms, Maestro__Agent
 	message.file = bytes_of(report->file);
 	message.has_progress = report->progress != STATUS_NO_PROGRESS;
 	message.progress = message.has_progress ? report->progress : 0;
+	message.has_limited_ms = report->limited_ms != 0;
+	message.limited_ms = report->limited_ms;
 	message.has_source = message.has_age_ms = true;
 	message.source = report->source;
 	message.age_ms = now_ms > report->time_ms ? now_ms - report->time_ms : 0;

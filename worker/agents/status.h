@@ -20,6 +20,7 @@ struct status_report {
 	Maestro__StatusSource source;
 	char *message, *file; /* NULL: none */
 	uint32_t progress;    /* percent, or STATUS_NO_PROGRESS */
+	uint64_t limited_ms;  /* for so long from time_ms; 0: not known */
 	uint64_t time_ms;     /* CLOCK_BOOTTIME */
 };
 

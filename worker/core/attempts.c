@@ -213,6 +213,11 @@ bool attempt_live(const struct attempt *attempt)
 	return attempt->state == ATTEMPT_RUNNING && !attempt->exited && !attempt->lost;
 }
 
+uint32_t attempt_worktree(const struct attempt *attempt)
+{
+	return attempt->start->push_of ? attempt->start->push_of : attempt->attempt;
+}
+
 bool attempt_in_inventory(const struct attempt *attempt)
 {
 	/* What a reboot ended is absent: that is how the coordinator learns that it is lost. */

@@ -6,6 +6,10 @@
  *
  *   PREPARING --worktree--> STARTING --holder--> RUNNING --exit, commit, push--> OVER --Release--> gone
  *
+ * A Start with push_of runs nothing: this attempt takes over the worktree of an earlier one, which failed at its push and
+ * stays as it ended, and goes on where that one would have: RUNNING with an exit that went well, commit, push. From then
+ * on the worktree goes with the newest attempt that has it.
+ *
  * While RUNNING the session may be live or have exited; commits may have been pushed (the task is in review) either
  * way. One piece of work (enum work) is under way at a time for each attempt; whatever else is wanted waits for it.
  *
@@ -118,5 +122,7 @@ const Maestro__AttemptReport *attempts_report(const struct attempts *attempts, u
 uint32_t attempts_seen(const struct attempts *attempts, uint64_t task);
 /* The program runs, as far as is known. */
 bool attempt_live(const struct attempt *attempt);
+/* The number of the attempt that its worktree was made for. */
+uint32_t attempt_worktree(const struct attempt *attempt);
 /* Whether an inventory names it. */
 bool attempt_in_inventory(const struct attempt *attempt);

@@ -34,6 +34,43 @@ static void answer_known(struct turn *turn, struct attempt *attempt, const Maest
 		turn_report(turn, attempt, attempt->phase, attempt->reason);
 }
 
+static void put_exited(struct turn *turn, struct attempt *attempt, const struct event *event, const char *reason)
+{
+	Maestro__JournalExited exited = MAESTRO__JOURNAL_EXITED__INIT;
+
+	if (event) {
+		exited.has_code = event->ended.has_code;
+		exited.code = event->ended.code;
+		exited.has_signal = event->ended.signal != 0;
+		exited.signal = event->ended.signal;
+	}
+	exited.has_reason = reason != NULL;
+	exited.reason = bytes_of(reason);
+	turn_put(turn, attempt, RECORD(EXITED, exited = &exited));
+}
+
+/* Goes on where an earlier attempt could not push. Its exit is taken as one that went well: that it was to be pushed
+ * says that it was. */
+static void take_over(struct turn *turn, struct attempt *attempt)
+{
+	const struct attempt *earlier = core_find(turn->core, attempt->task, attempt->start->push_of);
+	Maestro__JournalPrepared prepared = MAESTRO__JOURNAL_PREPARED__INIT;
+	struct event well = { .kind = EVENT_HOLDER_ENDED, .ended = { .has_code = true } };
+
+	if (!earlier || earlier->state != ATTEMPT_OVER || earlier->released || !earlier->base_commit ||
+		earlier->attempt >= attempt->attempt) {
+		turn_fail(turn, attempt, "push: the worktree of attempt %u is not on this worker any more", attempt->start->push_of);
+		turn_finish(turn, attempt);
+		return;
+	}
+	prepared.base_commit = earlier->base_commit;
+	prepared.head = earlier->head;
+	turn_put(turn, attempt, RECORD(PREPARED, prepared = &prepared));
+	put_exited(turn, attempt, &well, NULL);
+	turn_report(turn, attempt, MAESTRO__ATTEMPT_PHASE__PHASE_ACCEPTED, NULL);
+	turn_advance(turn, attempt);
+}
+
 void attempt_handle_start(struct turn *turn, struct attempt *attempt, const struct event *event)
 {
 	const Maestro__Start *start = event->start.message;
@@ -57,6 +94,10 @@ void attempt_handle_start(struct turn *turn, struct attempt *attempt, const stru
 		attempt->retryable = event->start.retryable;
 		turn_fail(turn, attempt, "%s", event->start.refusal);
 		turn_finish(turn, attempt);
+		return;
+	}
+	if (attempt->start->push_of) {
+		take_over(turn, attempt);
 		return;
 	}
 	turn_report(turn, attempt, MAESTRO__ATTEMPT_PHASE__PHASE_ACCEPTED, NULL);
@@ -91,21 +132,6 @@ void attempt_handle_holder_refused(struct turn *turn, struct attempt *attempt, c
 	turn_fail(turn, attempt, "%s", event->refused.why);
 	turn_finish(turn, attempt);
 	turn_advance(turn, attempt);
-}
-
-static void put_exited(struct turn *turn, struct attempt *attempt, const struct event *event, const char *reason)
-{
-	Maestro__JournalExited exited = MAESTRO__JOURNAL_EXITED__INIT;
-
-	if (event) {
-		exited.has_code = event->ended.has_code;
-		exited.code = event->ended.code;
-		exited.has_signal = event->ended.signal != 0;
-		exited.signal = event->ended.signal;
-	}
-	exited.has_reason = reason != NULL;
-	exited.reason = bytes_of(reason);
-	turn_put(turn, attempt, RECORD(EXITED, exited = &exited));
 }
 
 void attempt_handle_holder_ended(struct turn *turn, struct attempt *attempt, const struct event *event)

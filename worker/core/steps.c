@@ -184,10 +184,24 @@ static void begin_publish(struct turn *turn, struct attempt *attempt)
 	turn_work(turn, attempt, WORK_COMMIT);
 }
 
+/* A later attempt has its worktree now, to push again what is in it. */
+static bool taken_over(const struct turn *turn, const struct attempt *attempt)
+{
+	const struct attempt *other;
+
+	list_for_each (other, &turn->core->list, link)
+		if (other->task == attempt->task && other->attempt > attempt->attempt &&
+			attempt_worktree(other) == attempt_worktree(attempt))
+			return true;
+	return false;
+}
+
 static void advance_over(struct turn *turn, struct attempt *attempt)
 {
 	if (attempt->publish && !attempt->stale && !attempt->released)
 		begin_publish(turn, attempt);
+	else if (attempt->release.wanted && attempt->release.remove_worktree && taken_over(turn, attempt))
+		turn_released(turn, attempt, true); /* nothing of it is left but its number */
 	else if (attempt->release.wanted && attempt->release.remove_worktree)
 		turn_work(turn, attempt, WORK_REMOVE); /* also without PREPARED: a job may have outlived the worker that asked for it */
 	else if (attempt->release.wanted)

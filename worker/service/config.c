@@ -39,7 +39,7 @@ static const struct option_spec specs[] = {
 	{ .name = "system", .type = OPTION_FLAG, .offset = AT(system),
 		.help = "use /etc/maestro, /var/lib/maestro and /run/maestro" },
 	{ .name = "accept-epoch", .type = OPTION_FLAG, .offset = AT(accept_epoch),
-		.help = "accept a coordinator that was restored from an older backup" },
+		.help = "obey a coordinator that was restored from an older backup before its admin has answered for it" },
 	{ .name = "ready-fd", .type = OPTION_NUMBER, .offset = AT(ready_fd), .arg = "N", .max = 65535,
 		.help = "write a line to this descriptor once the coordinator has taken this worker in" },
 };

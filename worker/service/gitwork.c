@@ -48,7 +48,7 @@ int gitwork_project(const struct service *service, const Maestro__ProjectSpec *s
 
 char *gitwork_worktree(const struct service *service, const struct attempt *attempt)
 {
-	return service_path(service, "worktrees/%" PRIu64 ".%u/%s", attempt->task, attempt->attempt,
+	return service_path(service, "worktrees/%" PRIu64 ".%u/%s", attempt->task, attempt_worktree(attempt),
 		attempt->start->project->name);
 }
 

@@ -16,6 +16,8 @@ static void take_verdicts(struct service *service, const Maestro__Envelope *enve
 {
 	const Maestro__Verdicts *verdicts = envelope->verdicts;
 
+	if (service->disobeyed)
+		return; /* it judges by an old database; it only learns what is here */
 	for (size_t i = 0; i < verdicts->n_entries; i++) {
 		const Maestro__VerdictEntry *entry = verdicts->entries[i];
 		struct event event = event_of(service, envelope, EVENT_VERDICT, entry->task, entry->attempt);
@@ -78,7 +80,8 @@ static void take_ack(struct service *service, const Maestro__Envelope *envelope)
 {
 	struct event event = { .kind = EVENT_ACK, .ack = { envelope->report_ack->number } };
 
-	service_event(service, &event);
+	if (!service->disobeyed)
+		service_event(service, &event);
 }
 
 static void take_grant(struct service *service, const Maestro__Envelope *envelope)
@@ -128,6 +131,13 @@ static void take_read(struct service *service, const Maestro__Envelope *envelope
 	reading_ask(service, envelope->has_request ? envelope->request : 0, envelope->read_session);
 }
 
+static void take_describe(struct service *service, const Maestro__Envelope *envelope)
+{
+	const Maestro__DescribeAttempt *ask = envelope->describe_attempt;
+
+	uplink_describe(service, envelope->has_request ? envelope->request : 0, ask->task, ask->attempt);
+}
+
 static void take_stream_open(struct service *service, const Maestro__Envelope *envelope)
 {
 	streams_open(service, envelope->stream_open);
@@ -169,6 +179,7 @@ static const struct {
 	{ MAESTRO__ENVELOPE__BODY_SEND_INPUT, true, take_input },
 	{ MAESTRO__ENVELOPE__BODY_GIT_ASK, false, take_git_ask },
 	{ MAESTRO__ENVELOPE__BODY_READ_SESSION, false, take_read },
+	{ MAESTRO__ENVELOPE__BODY_DESCRIBE_ATTEMPT, false, take_describe },
 	{ MAESTRO__ENVELOPE__BODY_STREAM_OPEN, false, take_stream_open },
 	{ MAESTRO__ENVELOPE__BODY_STREAM_CLOSE, false, take_stream_close },
 	{ MAESTRO__ENVELOPE__BODY_STREAM_ACK, false, take_stream_ack },

@@ -111,6 +111,8 @@ void info_send(struct service *service)
 	info.load_percent = load.load_percent;
 	info.memory_free_bytes = load.memory_free_bytes;
 	info.disk_free_bytes = load.disk_free_bytes;
+	info.has_epoch_seen = service->disobeyed;
+	info.epoch_seen = attempts_epoch(service->core);
 	info.labels = label_pointers;
 	info.n_labels = fill_labels(service, labels, label_pointers);
 	info.agents = agent_pointers;
@@ -203,6 +205,8 @@ char *info_refusal(struct service *service, const Maestro__Start *start, bool *r
 		return format("%s", bad);
 	if (!allowed(&service->config->projects, start->project->name))
 		return format("worker %s does not take project %s (option projects)", service->config->name, start->project->name);
+	if (start->has_push_of && start->push_of)
+		return NULL; /* runs no agent, and makes no worktree */
 	if (!allowed(&service->config->agents, start->agent))
 		return format("worker %s does not take agent %s (option agents)", service->config->name, start->agent);
 	why = agent_refusal(service, start->agent);

@@ -3,16 +3,19 @@
 
 #include <string.h>
 #include "proto/base/clock.h"
+#include "worker/agents/until.h"
 
 #define QUIET_MS 2000u
 
-static void tell(struct session *session, Maestro__AgentState state, Maestro__StatusSource source)
+static void tell(struct session *session, Maestro__AgentState state, Maestro__StatusSource source, uint64_t limited_ms)
 {
 	Maestro__AgentStatus status = MAESTRO__AGENT_STATUS__INIT;
 
 	status.state = state;
 	status.has_source = true;
 	status.source = source;
+	status.has_limited_ms = limited_ms != 0;
+	status.limited_ms = limited_ms;
 	session_status(session, &status);
 }
 
@@ -44,14 +47,17 @@ static const struct adapter *adapter_of(const struct session *session)
 void quiet_screen(struct session *session, const void *screen, size_t len)
 {
 	const struct adapter *adapter = adapter_of(session);
+	uint64_t limited_ms = 0;
 
 	for (size_t i = 0; adapter && i < ARRAY_SIZE(meanings); i++) {
 		if (!contains(screen, len, adapter_patterns(adapter, meanings[i].pattern)))
 			continue;
-		tell(session, meanings[i].state, MAESTRO__STATUS_SOURCE__SOURCE_SCREEN);
+		if (meanings[i].pattern == ADAPTER_LIMITED) /* its end, where the screen tells it */
+			until_find(screen, len, adapter_patterns(adapter, ADAPTER_UNTIL), clock_wall_ms(), &limited_ms);
+		tell(session, meanings[i].state, MAESTRO__STATUS_SOURCE__SOURCE_SCREEN, limited_ms);
 		return;
 	}
-	tell(session, MAESTRO__AGENT_STATE__AGENT_IDLE, MAESTRO__STATUS_SOURCE__SOURCE_PROCESS);
+	tell(session, MAESTRO__AGENT_STATE__AGENT_IDLE, MAESTRO__STATUS_SOURCE__SOURCE_PROCESS, 0);
 }
 
 static int on_quiet(sd_event_source *source, uint64_t usec, void *userdata)
@@ -80,5 +86,5 @@ void quiet_activity(struct session *session)
 {
 	session->activity_ms = clock_boottime_ms();
 	quiet_arm(session);
-	tell(session, MAESTRO__AGENT_STATE__AGENT_WORKING, MAESTRO__STATUS_SOURCE__SOURCE_PROCESS);
+	tell(session, MAESTRO__AGENT_STATE__AGENT_WORKING, MAESTRO__STATUS_SOURCE__SOURCE_PROCESS, 0);
 }

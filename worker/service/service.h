@@ -129,6 +129,7 @@ struct service {
 	uint32_t heartbeat_ms;
 	sd_event_source *heartbeat;
 	bool verdicts_taken, ready_told, ready_once;
+	bool disobeyed;         /* its epoch is older than one that was seen: it only learns what is here */
 	uint64_t next_request;
 	struct list asks;       /* struct ask */
 	struct list streams;    /* struct stream */
@@ -163,6 +164,8 @@ bool uplink_take_ask(struct service *service, const Maestro__Envelope *answer, u
 void uplink_report(struct service *service, uint64_t number);
 void uplink_ask(struct service *service, uint64_t task, uint32_t attempt);
 void uplink_status(struct service *service, uint64_t task, uint32_t attempt);
+/* Tells what an attempt is: its order and its entry of the inventory. */
+void uplink_describe(struct service *service, uint64_t request, uint64_t task, uint32_t attempt);
 /* An answer to `request` of the connection `peer_number`; dropped if that is gone. */
 void uplink_done(struct service *service, uint64_t request, uint64_t peer_number);
 void uplink_failure(struct service *service, uint64_t request, uint64_t peer_number, Maestro__FailureCode code,

@@ -285,12 +285,15 @@ void session_prune(struct service *service)
 void session_clean(struct service *service, uint64_t task, uint32_t attempt)
 {
 	_cleanup_free_ char *dir = session_dir(service, task, attempt);
-	_cleanup_free_ char *worktrees = service_path(service, "worktrees/%" PRIu64 ".%u", task, attempt);
 
 	session_free(session_find(service, task, attempt));
 	if (dir)
 		remove_all_but_output(dir);
-	if (worktrees)
-		rmdir(worktrees); /* only if the worktree in it is gone */
+	for (; attempt; attempt--) { /* a retried push had the worktree of an earlier attempt */
+		_cleanup_free_ char *worktrees = service_path(service, "worktrees/%" PRIu64 ".%u", task, attempt);
+
+		if (worktrees)
+			rmdir(worktrees); /* only if the worktree in it is gone */
+	}
 	session_prune(service);
 }

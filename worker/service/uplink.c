@@ -12,7 +12,7 @@
 #include "proto/wire/message.h"
 
 #define INVENTORY_PAGE 500u
-#define OLD_EPOCH_DRAIN_MS 500u
+#define NOT_A_WORKER_DRAIN_MS 500u
 
 struct ask {
 	struct list link;
@@ -182,6 +182,24 @@ static void fill_entry(const struct attempt *attempt, Maestro__InventoryEntry *e
 	entry->branch = attempt->pushed_branch;
 }
 
+void uplink_describe(struct service *service, uint64_t request, uint64_t task, uint32_t number)
+{
+	const struct attempt *attempt = attempts_find(service->core, task, number);
+	Maestro__InventoryEntry entry;
+	Maestro__AttemptDescription description = MAESTRO__ATTEMPT_DESCRIPTION__INIT;
+	Maestro__Envelope envelope = ENVELOPE(ATTEMPT_DESCRIPTION, attempt_description = &description);
+
+	if (!attempt) {
+		uplink_failure(service, request, service->peer_number, MAESTRO__FAILURE_CODE__FAILURE_NOT_FOUND, NULL,
+			"this attempt is not on this worker", NULL);
+		return;
+	}
+	fill_entry(attempt, &entry);
+	description.start = attempt->start;
+	description.entry = &entry;
+	uplink_answer(service, CHANNEL_BULK, request, service->peer_number, &envelope);
+}
+
 /* The pages end with the one that has the count, even when there is nothing. */
 static void send_inventory(struct service *service)
 {
@@ -305,8 +323,8 @@ static bool take_epoch(struct service *service, uint64_t epoch)
 		return true;
 	log_error(service->log,
 		"the coordinator's epoch %" PRIu64 " is older than %" PRIu64
-		" that this worker has seen: it was restored from a backup. Nothing of it is obeyed; if that is what you want, "
-		"start this worker once with --accept-epoch",
+		" that this worker has seen: it was restored from a backup. Nothing of it is obeyed until its admin has answered "
+		"(`maestro question ls`), or this worker is started once with --accept-epoch",
 		epoch, attempts_epoch(service->core));
 	return false;
 }
@@ -318,13 +336,10 @@ static void on_connected(struct link_peer *peer, const struct link_welcome *welc
 	link_peer_set_ops(peer, &peer_ops, service);
 	if (welcome->role != MAESTRO__ROLE__ROLE_WORKER) {
 		log_error(service->log, "the coordinator does not take this key as a worker's");
-		link_peer_close(peer, "not a worker", OLD_EPOCH_DRAIN_MS);
+		link_peer_close(peer, "not a worker", NOT_A_WORKER_DRAIN_MS);
 		return;
 	}
-	if (!take_epoch(service, welcome->epoch)) {
-		link_peer_close(peer, "the coordinator's epoch is too old", OLD_EPOCH_DRAIN_MS);
-		return;
-	}
+	service->disobeyed = !take_epoch(service, welcome->epoch);
 	service->peer = peer;
 	service->peer_number = (service->peer_number + 1) & 0xffff;
 	service->verdicts_taken = service->ready_told = false;

@@ -39,6 +39,8 @@ struct client {
 	size_t worker_count;
 	Maestro__Project *projects[4];
 	size_t project_count;
+	Maestro__Question *questions[4];
+	size_t question_count;
 	Maestro__Event *events[64];
 	size_t event_count;
 	struct list replies, streams;
@@ -351,12 +353,35 @@ static void command_role(struct client *client, uint64_t role, const char *rest)
 	client->role = (Maestro__Role)role;
 }
 
+/* Something is asked about the first worker. */
+static void command_ask(struct client *client, uint64_t number, const char *rest)
+{
+	Maestro__Question question = MAESTRO__QUESTION__INIT;
+
+	question.id = number;
+	question.kind = (char *)"unknown-session";
+	question.worker = client->workers[0]->name;
+	question.has_text = true;
+	question.text = bytes_of(rest);
+	client->questions[client->question_count++] = message_copy(&question);
+	changed(client, MODEL_WORKERS, 0);
+}
+
+/* The worker with this index is suspect. */
+static void command_suspect(struct client *client, uint64_t index, const char *rest)
+{
+	client->workers[index]->state = MAESTRO__WORKER_STATE__WORKER_SUSPECT;
+	set_bytes(&client->workers[index]->reason, &client->workers[index]->has_reason, rest);
+	changed(client, MODEL_WORKERS, 0);
+}
+
 static const struct {
 	const char *name;
 	void (*run)(struct client *client, uint64_t number, const char *rest);
 } commands[] = {
 	{ "status", command_status }, { "state", command_state }, { "write", command_write }, { "end", command_end },
-	{ "lost", command_connection }, { "role", command_role },
+	{ "lost", command_connection }, { "role", command_role }, { "ask", command_ask },
+	{ "suspect", command_suspect },
 };
 
 static void run_command(struct client *client, const char *line)
@@ -432,6 +457,8 @@ void client_free(struct client *client)
 	}
 	for (size_t i = 0; i < client->worker_count; i++)
 		maestro__worker__free_unpacked(client->workers[i], NULL);
+	for (size_t i = 0; i < client->question_count; i++)
+		maestro__question__free_unpacked(client->questions[i], NULL);
 	for (size_t i = 0; i < client->project_count; i++)
 		maestro__project__free_unpacked(client->projects[i], NULL);
 	for (size_t i = 0; i < client->event_count; i++)
@@ -689,6 +716,16 @@ size_t model_project_count(const struct model *model)
 const Maestro__Project *model_project_at(const struct model *model, size_t index)
 {
 	return model->client->projects[index];
+}
+
+size_t model_question_count(const struct model *model)
+{
+	return model->client->question_count;
+}
+
+const Maestro__Question *model_question_at(const struct model *model, size_t index)
+{
+	return model->client->questions[index];
 }
 
 size_t model_event_count(const struct model *model)

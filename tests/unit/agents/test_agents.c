@@ -10,10 +10,12 @@
 #include "worker/agents/hook.h"
 #include "worker/agents/mcp.h"
 #include "worker/agents/status.h"
+#include "worker/agents/until.h"
 
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 /* --- status ------------------------------------------------------------------------------------------------------- */
 
@@ -363,6 +365,47 @@ static void test_adapter_detect(void **state)
 	assert_int_equal(adapter_detect(adapter_find(set, "shell"), NULL, NULL, &error), 0);
 }
 
+/* --- until when --------------------------------------------------------------------------------------------------- */
+
+#define NOON_MS INT64_C(1700049600000) /* 2023-11-15T12:00:00Z */
+#define MINUTES(n) ((uint64_t)(n) * 60 * 1000)
+
+static const struct {
+	const char *text;
+	int r;
+	uint64_t ms;
+} times[] = {
+	{ "2023-11-15T12:30:00Z", 0, MINUTES(30) }, { "2023-11-15T12:30:00.250Z, they say", 0, MINUTES(30) },
+	{ "2023-11-15T14:30:00+02:00", 0, MINUTES(30) }, { "2023-11-15 12:01", 0, MINUTES(1) },
+	{ "12:05", 0, MINUTES(5) }, { "3pm", 0, MINUTES(180) }, { " 3:30 PM (UTC)", 0, MINUTES(210) },
+	{ "12am", 0, MINUTES(720) }, { "11:59", 0, MINUTES(24 * 60 - 1) },
+	{ "2h 30m", 0, MINUTES(150) }, { "3 days 4 hours.", 0, MINUTES(3 * 1440 + 240) }, { "1 hour, and 5 minutes", 0, MINUTES(65) },
+	{ "90s", 0, 90000 }, { "2023-11-15T11:59:00Z", -ERANGE, 0 }, { "9 days", -ERANGE, 0 }, { "2024-11-15T12:00:00Z", -ERANGE, 0 },
+	{ "soon", -EINVAL, 0 }, { "", -EINVAL, 0 }, { "3", -EINVAL, 0 }, { "25:00", -EINVAL, 0 }, { "13pm", -EINVAL, 0 },
+	{ "2023-13-15T12:00:00Z", -EINVAL, 0 }, { "5 apples", -EINVAL, 0 },
+};
+
+static void test_until(void **state)
+{
+	static const char *const marks[] = { "resets ", "try again in ", NULL };
+	uint64_t ms;
+
+	setenv("TZ", "UTC", 1);
+	tzset();
+	for (size_t i = 0; i < ARRAY_SIZE(times); i++) {
+		ms = 0;
+		if (until_parse(times[i].text, strlen(times[i].text), NOON_MS, &ms) != times[i].r || ms != times[i].ms)
+			fail_msg("'%s': %llu ms", times[i].text, (unsigned long long)ms);
+	}
+#define FIND(text) until_find(text, strlen(text), marks, NOON_MS, &ms)
+	assert_int_equal(FIND("usage limit reached, resets 3pm"), 0);
+	assert_int_equal(ms, MINUTES(180));
+	assert_int_equal(FIND("it resets when it resets.\nresets 1pm\ntry again in 2 minutes"), 0);
+	assert_int_equal(ms, MINUTES(2));
+	assert_int_equal(FIND("resets 11am"), -ENODATA); /* an hour ago: the line still stands there */
+	assert_int_equal(FIND("nothing of it"), -ENODATA);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -372,6 +415,7 @@ int main(void)
 		cmocka_unit_test(test_mcp_handshake_era),
 		cmocka_unit_test(test_mcp_stateless_era),
 		cmocka_unit_test(test_mcp_report),
+		cmocka_unit_test(test_until),
 		cmocka_unit_test(test_adapters_shipped),
 		cmocka_unit_test(test_adapter_claude),
 		cmocka_unit_test(test_adapter_command),

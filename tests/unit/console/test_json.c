@@ -95,8 +95,8 @@ static void test_worker(void **state)
 	worker.has_load_percent = true;
 	worker.load_percent = 150;
 	check(json_of_worker(&worker),
-		"{\"name\":\"w1\",\"state\":\"suspect\",\"cordoned\":false,\"draining\":false,\"slots\":null,\"used\":null,"
-		"\"idle\":null,\"labels\":{},\"agents\":[{\"name\":\"shell\",\"version\":null,\"logged_in\":null}],\"load\":1.5,"
+		"{\"name\":\"w1\",\"state\":\"suspect\",\"reason\":null,\"cordoned\":false,\"draining\":false,\"slots\":null,\"used\":null,"
+		"\"idle\":null,\"labels\":{},\"agents\":[{\"name\":\"shell\",\"version\":null,\"limited_until\":null,\"logged_in\":null}],\"load\":1.5,"
 		"\"memory_free_bytes\":null,\"disk_free_bytes\":null,\"version\":null}");
 }
 
@@ -144,10 +144,29 @@ static void test_broken_utf8(void **state)
 	check(json_of_bytes("\0x", 2), "\"\\u0000x\"");
 }
 
+static void test_question(void **state)
+{
+	Maestro__QuestionChoice choice = MAESTRO__QUESTION_CHOICE__INIT, *choices[] = { &choice };
+	Maestro__Question question = MAESTRO__QUESTION__INIT;
+	json_t *json;
+
+	question.id = 3;
+	question.kind = (char *)"restored";
+	question.n_choices = 1;
+	question.choices = choices;
+	choice.name = (char *)"accept";
+	json = json_of_question(&question);
+	assert_non_null(json);
+	assert_int_equal(json_object_size(json), 11);
+	assert_true(json_is_null(json_object_get(json, "answer")));
+	assert_string_equal(json_string_value(json_object_get(json_array_get(json_object_get(json, "choices"), 0), "name")), "accept");
+	json_decref(json);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_empty_task_has_every_key), cmocka_unit_test(test_full_task), cmocka_unit_test(test_worker),
+		cmocka_unit_test(test_empty_task_has_every_key), cmocka_unit_test(test_full_task), cmocka_unit_test(test_worker), cmocka_unit_test(test_question),
 		cmocka_unit_test(test_project_event_key), cmocka_unit_test(test_diff), cmocka_unit_test(test_broken_utf8),
 	};
 

@@ -201,7 +201,7 @@ static const struct {
 	{ "list_projects", VIEWER }, { "list_workers", VIEWER }, { "ask_status", VIEWER },
 	{ "submit", OPERATOR }, { "act_on_task", OPERATOR }, { "send_to_task", OPERATOR }, { "merge_task", OPERATOR },
 	{ "project_add", OPERATOR }, { "project_remove", OPERATOR }, { "queue_control", OPERATOR },
-	{ "read_audit", OPERATOR },
+	{ "read_audit", OPERATOR }, { "list_questions", VIEWER }, { "answer_question", ADMIN },
 	{ "act_on_worker", ADMIN }, { "token_create", ADMIN }, { "list_keys", ADMIN }, { "revoke_key", ADMIN },
 };
 

@@ -142,7 +142,8 @@ void submit(struct world *world, struct wish wish)
 	world_handle(world, &event);
 }
 
-void report(struct world *world, uint64_t task, Maestro__AttemptPhase phase, bool retryable)
+static void report_in_full(struct world *world, uint64_t task, Maestro__AttemptPhase phase, bool retryable,
+	const char *reason)
 {
 	const struct attempt_row *attempt = core_attempt(world->core, task, 0);
 	Maestro__AttemptReport message = MAESTRO__ATTEMPT_REPORT__INIT;
@@ -156,6 +157,8 @@ void report(struct world *world, uint64_t task, Maestro__AttemptPhase phase, boo
 	message.phase = phase;
 	message.has_retryable = true;
 	message.retryable = retryable;
+	message.has_reason = reason != NULL;
+	message.reason = bytes_of(reason);
 	message.commit = (char *)"0123456789012345678901234567890123456789";
 	message.has_session_live = message.session_live = true;
 	envelope.body_case = BODY(ATTEMPT_REPORT);
@@ -163,19 +166,46 @@ void report(struct world *world, uint64_t task, Maestro__AttemptPhase phase, boo
 	tell(world, worker, &envelope);
 }
 
-void say_status(struct world *world, uint64_t task, Maestro__AgentState state)
+void report(struct world *world, uint64_t task, Maestro__AttemptPhase phase, bool retryable)
+{
+	report_in_full(world, task, phase, retryable, NULL);
+}
+
+void report_why(struct world *world, uint64_t task, Maestro__AttemptPhase phase, const char *reason)
+{
+	report_in_full(world, task, phase, false, reason);
+}
+
+void say_limited(struct world *world, uint64_t task, Maestro__AgentState state, uint64_t limited_ms)
 {
 	Maestro__AgentStatus status = MAESTRO__AGENT_STATUS__INIT;
 	Maestro__StatusReport message = MAESTRO__STATUS_REPORT__INIT;
 	Maestro__Envelope envelope = MAESTRO__ENVELOPE__INIT;
 
 	status.state = state;
+	status.has_limited_ms = limited_ms != 0;
+	status.limited_ms = limited_ms;
 	message.task = task;
 	message.attempt = 1;
 	message.status = &status;
 	envelope.body_case = BODY(STATUS_REPORT);
 	envelope.status_report = &message;
 	tell(world, core_attempt(world->core, task, 0)->worker, &envelope);
+}
+
+void say_status(struct world *world, uint64_t task, Maestro__AgentState state)
+{
+	say_limited(world, task, state, 0);
+}
+
+void assert_waits(struct world *world, uint64_t task, const char *why)
+{
+	Maestro__Task *view = core_view_task(world->core, task, false, world->now_ms);
+	_cleanup_free_ char *said = bytes_dup(&view->waiting_for);
+
+	assert_int_equal(view->state, MAESTRO__TASK_STATE__TASK_QUEUED);
+	assert_string_equal(said, why);
+	maestro__task__free_unpacked(view, NULL);
 }
 
 void pause_queue(struct world *world, bool paused)

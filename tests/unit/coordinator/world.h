@@ -35,6 +35,9 @@ void world_add_worker(struct world *world, const char *name, Maestro__WorkerInfo
 void add_slots(struct world *world, const char *name, uint32_t slots);
 void submit(struct world *world, struct wish wish);
 void report(struct world *world, uint64_t task, Maestro__AttemptPhase phase, bool retryable);
+void report_why(struct world *world, uint64_t task, Maestro__AttemptPhase phase, const char *reason);
+void say_limited(struct world *world, uint64_t task, Maestro__AgentState state, uint64_t limited_ms);
+void assert_waits(struct world *world, uint64_t task, const char *why);
 void say_status(struct world *world, uint64_t task, Maestro__AgentState state);
 void pause_queue(struct world *world, bool paused);
 void tick(struct world *world, uint64_t now_ms);

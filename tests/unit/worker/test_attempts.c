@@ -160,10 +160,13 @@ static void boot(struct world *world)
 	execute(world, &effects);
 }
 
+static uint32_t number; /* of the attempt that things happen to */
+
 static int setup(void **state)
 {
 	struct world *world = calloc(1, sizeof(*world));
 
+	number = 1;
 	assert_int_equal(id_init(), 0);
 	world->journal = BUF_NULL;
 	world->now_ms = 1000;
@@ -187,7 +190,7 @@ static int teardown(void **state)
 
 static struct event about(enum event_kind kind)
 {
-	return (struct event){ .kind = kind, .task = TASK, .attempt = 1 };
+	return (struct event){ .kind = kind, .task = TASK, .attempt = number };
 }
 
 static void start(struct world *world)
@@ -315,6 +318,74 @@ static void test_exit_0_with_commits_is_pushed(void **state)
 	assert_int_equal(world->phases[world->report_count - 2], PHASE(PUSHED));
 	assert_false(world->live[world->report_count - 2]);
 	assert_int_equal(last(world), PHASE(ENDED));
+}
+
+/* An attempt that could not push stays as it ended; the next one takes its worktree and goes on with it. (Seen red with
+ * the worktree of attempt 2 taken for its own.) */
+static void test_a_push_is_tried_again(void **state)
+{
+	struct world *world = *state;
+	struct event event = about(EVENT_START), released = about(EVENT_RELEASE);
+	const struct attempt *attempt;
+	Maestro__Start *again;
+
+	to_running(world);
+	exited(world, 0);
+	git_done(world, WORK_COMMIT, GIT_CODE(OK), COMMIT_A, 1);
+	granted(world);
+	git_done(world, WORK_PUSH, GIT_CODE(UNREACHABLE), NULL, 0);
+	git_done(world, WORK_CHECKPOINT, GIT_CODE(OK), NULL, 0);
+	assert_int_equal(last(world), PHASE(FAILED));
+	assert_string_equal(last_reason(world), "push: it broke");
+	again = start_message(2);
+	again->has_push_of = true;
+	again->push_of = 1;
+	event.attempt = number = 2;
+	event.start.message = again;
+	tell(world, &event);
+	again->has_push_of = false;
+	again->push_of = 0;
+	assert_int_equal(world->spawned, 1);
+	assert_int_equal(last_job(world), WORK_COMMIT);
+	attempt = attempts_find(world->core, TASK, 2);
+	assert_int_equal(attempt_worktree(attempt), 1);
+	assert_string_equal(attempt->base_commit, BASE);
+	boot(world); /* a crash: it goes on from its journal */
+	tell(world, &(struct event){ .kind = EVENT_READY });
+	git_done(world, WORK_COMMIT, GIT_CODE(OK), COMMIT_A, 1);
+	granted(world);
+	git_done(world, WORK_PUSH, GIT_CODE(OK), COMMIT_A, 0);
+	assert_int_equal(world->phases[world->report_count - 2], PHASE(PUSHED));
+	assert_int_equal(last(world), PHASE(ENDED));
+	assert_int_equal(attempts_find(world->core, TASK, 1)->phase, PHASE(FAILED));
+	number = 1;
+	released.release.remove_worktree = true;
+	released.request = 1;
+	tell(world, &released); /* the first has none to remove any more */
+	assert_true(world->replied && world->reply_ok);
+	assert_int_equal(last_job(world), WORK_PUSH);
+	assert_null(attempts_find(world->core, TASK, 1));
+	released.attempt = 2;
+	tell(world, &released);
+	assert_int_equal(last_job(world), WORK_REMOVE);
+}
+
+static void test_a_push_of_what_is_gone_fails(void **state)
+{
+	struct world *world = *state;
+	struct event event = about(EVENT_START);
+	Maestro__Start *again = start_message(2);
+
+	again->has_push_of = true;
+	again->push_of = 1;
+	event.attempt = 2;
+	event.start.message = again;
+	tell(world, &event);
+	again->has_push_of = false;
+	again->push_of = 0;
+	assert_int_equal(last(world), PHASE(FAILED));
+	assert_string_equal(last_reason(world), "push: the worktree of attempt 1 is not on this worker any more");
+	assert_int_equal(world->job_count, 0);
 }
 
 static void test_exit_0_without_commits_is_done(void **state)
@@ -846,6 +917,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_exit_0_with_commits_is_pushed), T(test_exit_0_without_commits_is_done),
+		T(test_exit_0_with_commits_is_pushed), T(test_a_push_is_tried_again),
+		T(test_exit_0_with_commits_is_pushed), T(test_a_push_of_what_is_gone_fails),
 		T(test_left_out_is_told_at_the_end), T(test_cannot_start), T(test_worktree_fails),
 		T(test_left_out_is_told_with_a_push), T(test_cannot_start), T(test_worktree_fails),
 		T(test_left_out_after_a_push_is_told), T(test_cannot_start), T(test_worktree_fails),
