@@ -4,7 +4,7 @@
 # the merge was done once, and no event is missing or twice.
 #
 # commits.sh [all]: each commit both ways; else (in CI) before one and behind the next, which are almost the same moment.
-# Seen to fail: with replies sent before the commit (executor.c), acknowledged tasks were gone.
+# Seen to fail: its last part, while a list of eleven merged tasks could not be decoded.
 . "${MAESTRO_TESTS:?}/support/harness.sh"
 . "$MAESTRO_TESTS/support/fault.sh"
 make_repo repo

@@ -3,8 +3,8 @@
 # and memory failing it at the Nth call, kill -9 of repository jobs at the Nth file. Each task ends with a reason or well,
 # its command never runs twice, no process and no worktree is left, and the next task is as good as any.
 #
-# holder.sh [all [SEED]]: more calls of each kind. Seen to fail: with io_create_file's link made a rename (two winners), and
-# with the exit written behind the holder's leave.
+# holder.sh [all [SEED]]: more calls of each kind. Seen to fail: while what ignored SIGHUP
+# outlived its killed holder.
 . "${MAESTRO_TESTS:?}/support/harness.sh"
 . "$MAESTRO_TESTS/support/fault.sh"
 RANDOM=${2:-$$}

@@ -5,7 +5,6 @@
 #
 # network.sh [SECONDS [FLAPS]]: how long a cut lasts (20 in CI; 120 is worth it now and then). Needs root. A way is made dead
 # by a neighbour's address that nobody has: packets leave and nobody takes them, as with a broken switch.
-# Seen to fail: with the verdict for a newer attempt left out (core/worker.c) the stale session lived on.
 . "${MAESTRO_TESTS:?}/support/harness.sh"
 . "$MAESTRO_TESTS/support/fault.sh"
 cut_ms=$((${1:-20} * 1000)) flaps=${2:-200}

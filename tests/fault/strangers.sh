@@ -3,7 +3,7 @@
 # long, short, wrong or noise; tokens used twice, keys that are foreign, revoked or another worker's. Who belongs there is
 # served meanwhile, memory and descriptors stay bounded, and every refusal says what to do.
 #
-# strangers.sh [SEED]. Seen to fail: without the cap for each address (listener.c) descriptors ran out.
+# strangers.sh [SEED].
 . "${MAESTRO_TESTS:?}/support/harness.sh"
 . "$MAESTRO_TESTS/support/fault.sh"
 seed=${1:-$$}
