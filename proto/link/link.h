@@ -77,6 +77,14 @@ const struct link_identity *link_peer_identity(const struct link_peer *peer);
 /* Copies the message into the channel's queue. Caps: control 8 MiB, interactive 4 MiB, bulk 16 MiB of packed bytes.
  * LINK_E_FULL, LINK_E_CLOSED, -EMSGSIZE (above LIMIT_MESSAGE_BYTES), -ENOMEM. */
 int link_peer_send(struct link_peer *peer, enum channel channel, const Maestro__Envelope *envelope);
+
+/* What many peers are to get: packed once, and sent to each as link_peer_send does. -EMSGSIZE, -ENOMEM. */
+struct link_packed;
+int link_packed_new(struct link_packed **ret_packed, const Maestro__Envelope *envelope);
+void link_packed_unref(struct link_packed *packed);
+DEFINE_CLEANUP(struct link_packed *, link_packed_unref)
+int link_peer_send_packed(struct link_peer *peer, enum channel channel, struct link_packed *packed);
+
 /* Packed bytes that wait in a channel's queue. */
 size_t link_peer_queued_bytes(const struct link_peer *peer, enum channel channel);
 /* Stops and continues reading of a peer (it gets no credit any more, so it slows down). Its acknowledgements are not
@@ -114,7 +122,7 @@ struct link_listener_config {
 	uint8_t cluster_id[LINK_CLUSTER_BYTES];
 	const struct link_listener_ops *ops;
 	void *userdata;
-	uint32_t max_peers;             /* 0: 4096 */
+	uint32_t max_peers;             /* 0: 16384 */
 	uint32_t max_unauthenticated_per_address; /* 0: 32 */
 };
 

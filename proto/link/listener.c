@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define PEERS_MAX 4096u
+#define PEERS_MAX 16384u
 #define STRANGERS_PER_ADDRESS_MAX 32u
 #define STRANGERS_LOCAL_MAX 1024u /* over ipc: only our own uid gets that far */
 #define STRANGERS_MAX 2048u

@@ -11,19 +11,18 @@
 
 struct outgoing {
 	struct list entry;
-	bool exempt, cut;
+	struct link_packed *packed;
+	bool cut;
 	uint32_t number, index;
-	struct buf packed;
 	size_t sent;
 };
 
 static void outgoing_free(struct outgoing *message)
 {
 	list_remove(&message->entry);
-	buf_deinit(&message->packed);
+	link_packed_unref(message->packed);
 	free(message);
 }
-DEFINE_CLEANUP(struct outgoing *, outgoing_free)
 
 bool link_body_exempt(Maestro__Envelope__BodyCase body_case)
 {
@@ -46,44 +45,73 @@ void link_outbox_deinit(struct link_outbox *outbox)
 	outbox->queued_bytes = 0;
 }
 
-int link_outbox_add(struct link_outbox *outbox, const Maestro__Envelope *envelope)
+int link_packed_new(struct link_packed **ret_packed, const Maestro__Envelope *envelope)
 {
-	_cleanup_(outgoing_free_p) struct outgoing *message = NULL;
-	size_t len = protobuf_c_message_get_packed_size(&envelope->base);
+	_cleanup_(link_packed_unref_p) struct link_packed *packed = NULL;
 	int r;
 
-	if (len > LIMIT_MESSAGE_BYTES)
+	if (protobuf_c_message_get_packed_size(&envelope->base) > LIMIT_MESSAGE_BYTES)
 		return -EMSGSIZE;
-	if (outbox->queued_bytes && outbox->queued_bytes + len > outbox->cap_bytes) {
+	packed = calloc(1, sizeof(*packed));
+	if (!packed)
+		return -ENOMEM;
+	packed->refs = 1;
+	packed->exempt = link_body_exempt(envelope->body_case);
+	r = message_pack(envelope, &packed->data);
+	if (r)
+		return r;
+	*ret_packed = take(packed);
+	return 0;
+}
+
+void link_packed_unref(struct link_packed *packed)
+{
+	if (--packed->refs)
+		return;
+	buf_deinit(&packed->data);
+	free(packed);
+}
+
+int link_outbox_add_packed(struct link_outbox *outbox, struct link_packed *packed)
+{
+	struct outgoing *message;
+
+	if (outbox->queued_bytes && outbox->queued_bytes + packed->data.len > outbox->cap_bytes) {
 		outbox->was_full = true;
 		return LINK_E_FULL;
 	}
 	message = calloc(1, sizeof(*message));
 	if (!message)
 		return -ENOMEM;
-	list_init(&message->entry);
-	r = message_pack(envelope, &message->packed);
-	if (r)
-		return r;
-	message->cut = len > LIMIT_PART_BYTES - FRAME_HEADER_BYTES;
-	message->exempt = !message->cut && link_body_exempt(envelope->body_case);
+	packed->refs++;
+	message->packed = packed;
+	message->cut = packed->data.len > LIMIT_PART_BYTES - FRAME_HEADER_BYTES;
 	if (message->cut)
 		message->number = outbox->cut_count++;
-	outbox->queued_bytes += len;
+	outbox->queued_bytes += packed->data.len;
+	list_init(&message->entry);
 	list_append(&outbox->messages, &message->entry);
-	take(message);
 	return 0;
+}
+
+int link_outbox_add(struct link_outbox *outbox, const Maestro__Envelope *envelope)
+{
+	_cleanup_(link_packed_unref_p) struct link_packed *packed = NULL;
+	int r;
+
+	r = link_packed_new(&packed, envelope);
+	return r ? r : link_outbox_add_packed(outbox, packed);
 }
 
 static void make_part(const struct outgoing *message, Maestro__Part *part, Maestro__Envelope *envelope)
 {
-	size_t left = message->packed.len - message->sent;
+	size_t left = message->packed->data.len - message->sent;
 
 	*part = (Maestro__Part)MAESTRO__PART__INIT;
 	part->message = message->number;
 	part->index = message->index;
 	part->last = left <= PART_DATA_BYTES;
-	part->data = (ProtobufCBinaryData){ part->last ? left : PART_DATA_BYTES, message->packed.data + message->sent };
+	part->data = (ProtobufCBinaryData){ part->last ? left : PART_DATA_BYTES, message->packed->data.data + message->sent };
 	*envelope = (Maestro__Envelope)MAESTRO__ENVELOPE__INIT;
 	envelope->body_case = MAESTRO__ENVELOPE__BODY_PART;
 	envelope->part = part;
@@ -97,8 +125,8 @@ bool link_outbox_peek(const struct link_outbox *outbox, uint32_t *ret_payload_by
 
 	if (!message)
 		return false;
-	*ret_exempt = message->exempt;
-	*ret_payload_bytes = (uint32_t)message->packed.len;
+	*ret_exempt = message->packed->exempt && !message->cut;
+	*ret_payload_bytes = (uint32_t)message->packed->data.len;
 	if (message->cut) {
 		make_part(message, &part, &envelope);
 		*ret_payload_bytes = (uint32_t)protobuf_c_message_get_packed_size(&envelope.base);
@@ -111,12 +139,12 @@ static int append_whole(const struct outgoing *message, enum channel channel, st
 	uint8_t header[FRAME_HEADER_BYTES];
 	int r;
 
-	r = buf_reserve(out, sizeof(header) + message->packed.len);
+	r = buf_reserve(out, sizeof(header) + message->packed->data.len);
 	if (r)
 		return r;
-	frame_put_header(header, channel, (uint32_t)message->packed.len);
+	frame_put_header(header, channel, (uint32_t)message->packed->data.len);
 	buf_append(out, header, sizeof(header));
-	return buf_append(out, message->packed.data, message->packed.len);
+	return buf_append(out, message->packed->data.data, message->packed->data.len);
 }
 
 int link_outbox_next(struct link_outbox *outbox, enum channel channel, struct buf *out)
@@ -124,7 +152,7 @@ int link_outbox_next(struct link_outbox *outbox, enum channel channel, struct bu
 	struct outgoing *message = list_first(&outbox->messages, struct outgoing, entry);
 	Maestro__Envelope envelope;
 	Maestro__Part part;
-	size_t taken = message->packed.len;
+	size_t taken = message->packed->data.len;
 	int r;
 
 	if (message->cut) {
@@ -139,7 +167,7 @@ int link_outbox_next(struct link_outbox *outbox, enum channel channel, struct bu
 	outbox->queued_bytes -= taken;
 	message->sent += taken;
 	message->index++;
-	if (message->sent == message->packed.len)
+	if (message->sent == message->packed->data.len)
 		outgoing_free(message);
 	return 0;
 }

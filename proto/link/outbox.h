@@ -8,6 +8,13 @@
 #include "proto/base/list.h"
 #include "proto/link/link.h"
 
+/* A message as it is on the wire, shared by all queues that it waits in. */
+struct link_packed {
+	unsigned int refs;
+	bool exempt;
+	struct buf data;
+};
+
 struct link_outbox {
 	struct list messages;
 	size_t queued_bytes, cap_bytes;
@@ -19,6 +26,8 @@ void link_outbox_init(struct link_outbox *outbox, size_t cap_bytes);
 void link_outbox_deinit(struct link_outbox *outbox);
 /* A message longer than the cap is taken when the queue is empty. LINK_E_FULL, -EMSGSIZE, -ENOMEM. */
 int link_outbox_add(struct link_outbox *outbox, const Maestro__Envelope *envelope);
+/* The same with one that is packed already; takes a reference. */
+int link_outbox_add_packed(struct link_outbox *outbox, struct link_packed *packed);
 /* Payload of the next frame in bytes and whether credit is not asked of it. False: nothing waits. */
 bool link_outbox_peek(const struct link_outbox *outbox, uint32_t *ret_payload_bytes, bool *ret_exempt);
 /* Appends the next frame and takes it off. -ENOMEM: nothing changed. */

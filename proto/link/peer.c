@@ -252,6 +252,11 @@ static void on_fill(struct link_stream *stream, struct buf *out, void *userdata)
 	link_post_schedule(peer->link, &peer->room);
 }
 
+static void kick_channel(struct link_peer *peer, enum channel channel)
+{
+	link_stream_kick(channel == CHANNEL_BULK && peer->bulk_ready ? peer->bulk.stream : peer->main.stream);
+}
+
 int link_peer_send(struct link_peer *peer, enum channel channel, const Maestro__Envelope *envelope)
 {
 	int r;
@@ -260,10 +265,22 @@ int link_peer_send(struct link_peer *peer, enum channel channel, const Maestro__
 	if (peer->state != LINK_PEER_OPEN)
 		return LINK_E_CLOSED;
 	r = link_outbox_add(&peer->outbox[channel], envelope);
-	if (r)
-		return r;
-	link_stream_kick(channel == CHANNEL_BULK && peer->bulk_ready ? peer->bulk.stream : peer->main.stream);
-	return 0;
+	if (!r)
+		kick_channel(peer, channel);
+	return r;
+}
+
+int link_peer_send_packed(struct link_peer *peer, enum channel channel, struct link_packed *packed)
+{
+	int r;
+
+	require((unsigned int)channel < CHANNEL_COUNT);
+	if (peer->state != LINK_PEER_OPEN)
+		return LINK_E_CLOSED;
+	r = link_outbox_add_packed(&peer->outbox[channel], packed);
+	if (!r)
+		kick_channel(peer, channel);
+	return r;
 }
 
 size_t link_peer_queued_bytes(const struct link_peer *peer, enum channel channel)
