@@ -40,14 +40,16 @@ static void forget_inventory(struct worker *worker)
 }
 
 /* One of this name may have been here before, and have been removed. */
-static struct worker *add_newcomer(struct core *core, const char *name)
+static struct worker *add_newcomer(struct core *core, struct core_effects *fx, const char *name)
 {
 	struct worker *worker = add_worker(core, name);
 
-	for (struct task *task = core->tasks; worker && task; task = task->hh.next)
+	for (struct task *task = core->tasks; worker && task; task = task->hh.next) {
 		for (size_t i = 0; i < task->attempt_count; i++)
 			if (strcmp(task->attempts[i]->row.worker, name) == 0)
 				attempt_hold(core, task->attempts[i]);
+		idle_update(core, fx, task);
+	}
 	return worker;
 }
 
@@ -56,7 +58,7 @@ void handle_connected(struct core *core, const struct core_event *event, struct 
 	struct worker *worker = find_worker(core, event->worker);
 
 	if (!worker)
-		worker = add_newcomer(core, event->worker);
+		worker = add_newcomer(core, fx, event->worker);
 	if (!worker) {
 		fx->error = -ENOMEM;
 		return;
