@@ -50,6 +50,7 @@ struct attach {
 	bool lost;               /* no connection, or the session's worker has none */
 	bool reopen;             /* the stream was closed, though the session lives */
 	uint64_t updated_ms;     /* when the picture last came */
+	size_t unsent_bytes;     /* typed while there was no connection, and so dropped */
 	char notice[160];        /* on the last row, which it borrows; "": none */
 	struct copy copy;
 	bool copying, asked;     /* for the scrollback */
@@ -116,14 +117,25 @@ static void say(struct attach *attach, uint64_t for_ms, const char *text)
 
 static void say_age(struct attach *attach)
 {
-	char text[sizeof(attach->notice)];
+	char text[sizeof(attach->notice)], age[48] = "", unsent[48] = "";
 
 	if (attach->updated_ms)
-		snprintf(text, sizeof(text), " picture %" PRIu64 " s old: connection lost, trying again ",
-			(clock_boottime_ms() - attach->updated_ms) / 1000);
-	else
-		snprintf(text, sizeof(text), " connection lost, trying again ");
+		snprintf(age, sizeof(age), "picture %" PRIu64 " s old: ", (clock_boottime_ms() - attach->updated_ms) / 1000);
+	if (attach->unsent_bytes)
+		snprintf(unsent, sizeof(unsent), "; %zu bytes of keys not sent", attach->unsent_bytes);
+	snprintf(text, sizeof(text), " %sconnection lost, trying again%s ", age, unsent);
 	say(attach, AGE_MS, text);
+}
+
+/* It is back. What was typed meanwhile is not sent later: by then it might mean something else. */
+static void say_back(struct attach *attach)
+{
+	char text[sizeof(attach->notice)] = "";
+
+	if (attach->unsent_bytes)
+		snprintf(text, sizeof(text), " connected again; %zu bytes of keys typed meanwhile were not sent ", attach->unsent_bytes);
+	attach->unsent_bytes = 0;
+	say(attach, *text ? NOTICE_MS : 0, text);
 }
 
 
@@ -221,7 +233,7 @@ static void on_updated(struct stream *stream, void *userdata)
 		attach->lost = false;
 		free(attach->ended);
 		attach->ended = NULL;
-		say(attach, 0, "");
+		say_back(attach);
 	} else if (!attach->copying) {
 		draw(attach);
 	}
@@ -357,8 +369,11 @@ static void send_keys(struct attach *attach, const struct buf *keys)
 		stream_take_over(attach->stream); /* from nobody */
 	if (attach->told && attach->driven)
 		say_driver(attach);
-	else
-		stream_send(attach->stream, keys->data, keys->len); /* without a connection they are lost, as the last row says */
+	else if (stream_send(attach->stream, keys->data, keys->len)) {
+		attach->unsent_bytes += keys->len;
+		if (attach->lost)
+			say_age(attach);
+	}
 }
 
 static void take_keys(struct attach *attach, const uint8_t *keys, size_t len)
@@ -519,7 +534,8 @@ const struct command command_attach = {
 	.brief = "work in a session, full screen",
 	.table = { "maestro attach", "TASK [--read-only] [--take-over] [--detach-key KEY]",
 		"Shows the session on the whole terminal and sends it your keys. Ctrl-\\ then d leaves it running; then [ looks\n"
-		"through the lines above, searches and copies; then t takes the keys over from somebody else who types.",
+		"through the lines above, searches and copies; then t takes the keys over from somebody else who types. The terminal\n"
+		"is given back on every way out but SIGKILL, which nobody hears: after that type 'reset'.",
 		specs, ARRAY_SIZE(specs) },
 	.values_size = sizeof(struct values),
 	.operands_min = 1, .operands_max = 1,

@@ -5,6 +5,7 @@
 /* Synchronized output (2026) is ignored by terminals that do not know it. */
 #define SYNC_BEGIN "\033[?2026h"
 #define SYNC_END "\033[?2026l"
+#define MOUSE_END "\033[?9l\033[?1000l\033[?1002l\033[?1003l\033[?1005l\033[?1006l\033[?1015l"
 
 int paint_begin(struct buf *out)
 {
@@ -14,7 +15,7 @@ int paint_begin(struct buf *out)
 const char *paint_end_sequence(void)
 {
 	/* every mode that we may have set, then the main screen */
-	return SYNC_END "\033[m\033[?7h\033[?1l\033>\033[?2004l\033[?1004l\033[?1000l\033[?1002l\033[?1003l\033[?1006l"
+	return SYNC_END "\033[m\033[?7h\033[?1l\033>\033[?2004l\033[?1004l" MOUSE_END
 			"\033[?5l\033[=0;1u\033[0 q\033[?25h\033[?1049l";
 }
 
@@ -43,8 +44,9 @@ static int put_colour(uint32_t colour, unsigned int base, struct buf *out)
 	case 0:
 		return 0;
 	case 1:
-		if (index < 8 && base != 58)
-			return buf_printf(out, ";%u", base - 8 + index);
+		/* The short forms, as terminfo has them: a terminal that brightens bold text does so for these only. */
+		if (index < 16 && base != 58)
+			return buf_printf(out, ";%u", index < 8 ? base - 8 + index : base + 44 + index);
 		return buf_printf(out, ";%u;5;%u", base, index);
 	default:
 		return buf_printf(out, ";%u;2;%u;%u;%u", base, colour >> 16 & 0xff, colour >> 8 & 0xff, colour & 0xff);
@@ -148,27 +150,27 @@ static int put_kitty(const struct paint *paint, const struct screen *screen, str
 	return before == screen->kitty_flags ? 0 : buf_printf(out, "\033[=%u;1u", screen->kitty_flags);
 }
 
+/* As the program in the session asked, encoding too: what the terminal sends goes to it as it comes. */
 static int put_mouse(const struct paint *paint, const struct screen *screen, struct buf *out)
 {
+	static const char *const modes[SCREEN_MOUSE_MODE_COUNT] = {
+		[SCREEN_MOUSE_X10] = "9", [SCREEN_MOUSE_BUTTON] = "1000", [SCREEN_MOUSE_DRAG] = "1002", [SCREEN_MOUSE_MOTION] = "1003",
+	};
+	static const char *const encodings[SCREEN_MOUSE_ENCODING_COUNT] = {
+		[SCREEN_MOUSE_ENCODING_UTF8] = "1005", [SCREEN_MOUSE_ENCODING_SGR] = "1006", [SCREEN_MOUSE_ENCODING_URXVT] = "1015",
+	};
+	const char *mode = modes[screen->mouse_mode], *encoding = encodings[screen->mouse_encoding];
 	int r;
 
 	if (paint->valid && paint->shown.mouse_mode == screen->mouse_mode &&
 		paint->shown.mouse_encoding == screen->mouse_encoding)
 		return 0;
-	/* a part of a larger screen would tell wrong places */
-	r = buf_append_str(out, "\033[?1000l\033[?1002l\033[?1003l\033[?1006l");
-	if (r || screen->mouse_encoding != SCREEN_MOUSE_ENCODING_SGR || paint->top || paint->left)
+	r = buf_append_str(out, MOUSE_END);
+	if (r || !mode || paint->top || paint->left) /* a part of a larger screen would tell wrong places */
 		return r;
-	switch (screen->mouse_mode) {
-	case SCREEN_MOUSE_BUTTON:
-		return buf_append_str(out, "\033[?1006h\033[?1000h");
-	case SCREEN_MOUSE_DRAG:
-		return buf_append_str(out, "\033[?1006h\033[?1002h");
-	case SCREEN_MOUSE_MOTION:
-		return buf_append_str(out, "\033[?1006h\033[?1003h");
-	default:
-		return 0;
-	}
+	if (encoding)
+		r = put_mode(true, encoding, out);
+	return r ? r : put_mode(true, mode, out);
 }
 
 /* A terminal smaller than the session shows the part where the cursor is. */
