@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
 # Key to glyph through the whole chain (attach, TLS, coordinator, TLS, worker, holder, terminal and back), beside ssh +
-# tmux in the same run: quiet, and beside ten sessions that flood. Prints figures; asserts nothing.
+# tmux: quiet, and beside ten sessions that flood. The two take turns, round by round, so that what else the machine does
+# falls on both; printed are the medians of the rounds, their ratio, and the context switches a key costs each side's
+# programs (wake-ups: what latency is made of). Asserts nothing. COUNT keys a round, ROUNDS, FLOODS.
 . "${MAESTRO_TESTS:?}/support/harness.sh" > /dev/null
-count=${COUNT:-280} floods=${FLOODS:-10}
+count=${COUNT:-70} rounds=${ROUNDS:-5} floods=${FLOODS:-10}
 trap 'tmux -L "mk$$" kill-server 2> /dev/null; [ -n "${sshd:-}" ] && kill "$sshd" 2> /dev/null; stop_started; rm -rf "$place"' EXIT
 keys=$place/keys
 ${CC:-cc} -O2 -D_GNU_SOURCE -o "$keys" "$MAESTRO_TESTS/bench/keys.c" || exit 1
@@ -32,14 +34,44 @@ export place port
 
 ours() { "$keys" "$count" maestro --coordinator far attach "$1"; }
 peer() { "$keys" "$count" bash -c "far tmux -L mk$$ -f /dev/null attach -t keys"; }
-told() { printf '%-34s p50 %6d us   p99 %6d us\n' "$1" $2; }
+
+# Context switches so far of all threads of the programs with these names (of this run).
+switches() {
+	local pid
+	for pid in $(pgrep -f "$1"); do
+		[ "$(readlink "/proc/$pid/cwd")" = "$place" ] || [[ "$(readlink "/proc/$pid/exe")" = "$MAESTRO_STAGE"* ]] || continue
+		cat /proc/"$pid"/task/*/status
+	done 2> /dev/null | awk '/ctxt_switches/ { n += $2 } END { print n + 0 }'
+}
+
+median() { sort -n | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
+
+# both NAME: rounds of each in turn.
+both() {
+	local before=0 after=0 round
+	rm -f ours.txt peer.txt
+	for round in $(seq "$rounds"); do
+		before=$((before + $(switches 'maestro-(coordinator|worker|session)')))
+		ours "$task" >> ours.txt || return 1
+		after=$((after + $(switches 'maestro-(coordinator|worker|session)')))
+		peer >> peer.txt || return 1
+	done
+	for round in 1 2; do
+		local a b
+		a=$(awk -v k=$round '{ print $k }' ours.txt | median) b=$(awk -v k=$round '{ print $k }' peer.txt | median)
+		printf '%-12s p%-3s attach %7d us   ssh + tmux %7d us   ratio %s\n' "$1" $((round == 1 ? 50 : 99)) "$a" "$b" \
+			"$(awk -v a="$a" -v b="$b" 'BEGIN { printf "%.2f", a / b }')"
+	done
+	printf '%-12s %d context switches a key in coordinator, worker and holders\n' "$1" $(((after - before) / rounds / count))
+}
 
 task=$(maestro run -p demo -a command "$echoes")
 wait_for 30 sh -c "maestro screen $task 2> /dev/null | grep -q ready" || exit 1
 tmux -L "mk$$" -f /dev/null new-session -d -s keys -x 80 -y 24 "$echoes"
-told "attach, quiet" "$(ours "$task")"
-told "ssh + tmux, quiet" "$(peer)"
+both quiet
 
+# Beside floods each is measured beside its own kind, so these cannot take turns.
+told() { printf '%-34s p50 %6d us   p99 %6d us\n' "$1" $2; }
 flooding=()
 for _ in $(seq "$floods"); do flooding+=("$(maestro run -p demo -a command yes)"); done
 for id in "${flooding[@]}"; do wait_for 30 sh -c "maestro screen $id 2> /dev/null | grep -q y"; done
