@@ -264,10 +264,13 @@ int remote_fetch(struct remote *remote)
 	int r;
 
 	options.callbacks = remote->callbacks;
-	options.prune = GIT_FETCH_PRUNE;
-	options.update_fetchhead = 0;
-	options.download_tags = GIT_REMOTE_DOWNLOAD_TAGS_AUTO;
-	r = git_remote_fetch(remote->handle, &specs, &options, "fetch");
+	r = git_remote_download(remote->handle, &specs, &options);
+	git_remote_disconnect(remote->handle);
+	/* What is gone goes first, unlike in git_remote_fetch: a branch `a` that became `a/b` would be in its way. */
+	if (r >= 0)
+		r = git_remote_prune(remote->handle, &remote->callbacks);
+	if (r >= 0)
+		r = git_remote_update_tips(remote->handle, &remote->callbacks, 0, GIT_REMOTE_DOWNLOAD_TAGS_AUTO, "fetch");
 	return r < 0 ? remote_failed(remote, r, "cannot fetch") : 0;
 }
 

@@ -162,6 +162,21 @@ static void test_prepare_again(void **state)
 	git_result_free(second);
 }
 
+/* A branch `old` went and `old/b` came: each is in the other's way. Red with git_remote_fetch, which prunes last. */
+static void test_prepare_renamed(void **state)
+{
+	struct git_place *place = *state;
+
+	assert_int_equal(fixture_shell(place->url, "git branch old main"), 0);
+	git_result_free(git_prepare(place, "main", NULL, BRANCH));
+	assert_int_equal(fixture_shell(place->url, "git branch -m old old/b"), 0);
+	expect(OK, git_prepare(place, "old/b", NULL, BRANCH));
+	assert_int_equal(fixture_shell(place->url, "git branch -m old/b old"), 0);
+	expect(OK, git_prepare(place, "old", NULL, BRANCH));
+	assert_int_equal(fixture_shell(place->dir, "test \"$(git --git-dir=%s for-each-ref --format='%%(refname)' "
+		"refs/remotes/origin/old)\" = refs/remotes/origin/old", place->mirror), 0);
+}
+
 static void test_prepare_refused(void **state)
 {
 	struct git_place *place = *state;
@@ -594,6 +609,7 @@ int main(void)
 		both(test_probe),
 		own(test_probe_odd),
 		both(test_prepare_again),
+		both(test_prepare_renamed),
 		own(test_prepare_refused),
 		own(test_commit),
 		own(test_commit_skips),
