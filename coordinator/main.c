@@ -10,10 +10,12 @@
 #include "proto/wire/names.h"
 #include "proto/wire/paths.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 
@@ -27,6 +29,7 @@ struct options {
 
 static const char *const levels[] = { "error", "warning", "info", "debug", NULL };
 
+#define FILES_WANTED 65536u
 #define FIELD(name) offsetof(struct options, name)
 
 static const struct option_spec run_specs[] = {
@@ -468,6 +471,18 @@ static int read_options(struct options *options, struct places *places, int argc
 	return r;
 }
 
+/* A descriptor for each peer, and two for those with a bulk connection: the usual 1024 are too few for a thousand. */
+static void raise_files(struct log *log)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur >= FILES_WANTED || limit.rlim_cur == limit.rlim_max)
+		return;
+	limit.rlim_cur = limit.rlim_max < FILES_WANTED ? limit.rlim_max : FILES_WANTED;
+	if (setrlimit(RLIMIT_NOFILE, &limit))
+		log_warning(log, "open files stay limited to what they are: %s", strerror(errno));
+}
+
 static int run_run(int argc, char **argv)
 {
 	_cleanup_(error_deinit) struct error error = ERROR_NULL;
@@ -481,6 +496,7 @@ static int run_run(int argc, char **argv)
 	if (r == OPTION_E_HELP)
 		goto out;
 	log_init(&log, "maestro-coordinator", STDERR_FILENO, (enum log_level)options.log_level);
+	raise_files(&log);
 	if (!r) {
 		r = io_make_dirs(places.state, 0700);
 		if (r)

@@ -33,6 +33,7 @@ int core_new(struct core **ret_core, const struct core_config *config)
 	if (!core)
 		return -ENOMEM;
 	core->config = *config;
+	core->workers_due_ms = UINT64_MAX;
 	core->next_task = core->next_seq = core->next_audit = core->next_question = 1;
 	core->loading = true;
 	list_init(&core->held);
@@ -533,7 +534,7 @@ static void handle_start(struct core *core, const struct core_event *event, stru
 	core->loading = false;
 	retain_start(core);
 	for (struct worker *worker = core->workers; worker; worker = worker->hh.next)
-		worker->seen_ms = core->now_ms;
+		worker_count_silence(core, worker);
 	core->want_schedule = true;
 }
 

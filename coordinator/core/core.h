@@ -28,7 +28,7 @@ struct core_limit {
 
 struct core_config {
 	uint8_t cluster_id[16];
-	uint64_t heartbeat_ms;  /* what workers are told; suspect after 3, unknown after 6 of them */
+	uint64_t heartbeat_ms;  /* the shortest that workers are told; suspect after 3, unknown after 6 of them */
 	uint64_t grace_ms;      /* nothing expires for so long after the start */
 	uint64_t silence_ms;    /* of a worker, after which its attempts that may be retried are lost */
 	uint64_t lease_ms;      /* of a push grant */
@@ -114,6 +114,8 @@ struct core_event {
 
 /* Everything pointed to is borrowed. Rows in the effects may point into the core: they are good until the next call. */
 int core_handle(struct core *core, const struct core_event *event, uint64_t now_ms, struct core_effects *effects);
+/* What a worker that comes now is told: longer where there are many, so that all of them are 50 beats a second at most. */
+uint64_t core_heartbeat_ms(const struct core *core);
 /* When a TICK is wanted, UINT64_MAX: not before something else happens. */
 uint64_t core_deadline(const struct core *core);
 
@@ -129,6 +131,8 @@ Maestro__Project *core_view_project(const struct core *core, const char *name);
 void core_each_task(const struct core *core, void (*each)(uint64_t task, void *userdata), void *userdata);
 void core_each_worker(const struct core *core, void (*each)(const char *name, void *userdata), void *userdata);
 void core_each_project(const struct core *core, void (*each)(const char *name, void *userdata), void *userdata);
+/* The number of the newest event, 0: none yet. */
+uint64_t core_last_event(const struct core *core);
 bool core_queue_paused(const struct core *core);
 /* A worker holds what the database does not know: until that is answered nothing is submitted or started. */
 bool core_restore_asked(const struct core *core);

@@ -173,6 +173,11 @@ void effect_changed_worker(struct core_effects *effects, const char *name)
 	append_named(effects, CORE_EFFECT_CHANGED_WORKER, name);
 }
 
+void effect_load(struct core_effects *effects, const char *worker)
+{
+	append_named(effects, CORE_EFFECT_LOAD, worker);
+}
+
 void effect_changed_project(struct core_effects *effects, const char *name)
 {
 	append_named(effects, CORE_EFFECT_CHANGED_PROJECT, name);

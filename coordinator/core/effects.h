@@ -18,6 +18,7 @@ enum core_effect_type {
 	CORE_EFFECT_CHANGED_WORKER,  /* name */
 	CORE_EFFECT_CHANGED_PROJECT, /* name */
 	CORE_EFFECT_CHANGED_QUESTION, /* task: the question's id */
+	CORE_EFFECT_LOAD,            /* name: of a worker whose load moved; watchers may learn it a little later */
 	CORE_EFFECT_STATUS,          /* task, attempt: an agent's status, to be forwarded at once; rests on no row */
 	CORE_EFFECT_DISCONNECT,      /* worker, name: why */
 };
@@ -59,5 +60,6 @@ void effect_changed_task(struct core_effects *effects, uint64_t task);
 void effect_changed_question(struct core_effects *effects, uint64_t question);
 void effect_changed_worker(struct core_effects *effects, const char *name);
 void effect_changed_project(struct core_effects *effects, const char *name);
+void effect_load(struct core_effects *effects, const char *worker);
 void effect_status(struct core_effects *effects, uint64_t task, uint32_t attempt);
 void effect_disconnect(struct core_effects *effects, const char *worker, const char *why);

@@ -196,6 +196,7 @@ void worker_limit_agent(struct core *core, struct core_effects *fx, struct worke
 	worker->limits[i].until_ms = until_ms;
 	worker->limits[i].until_wall_ms = core->wall_ms + (int64_t)(until_ms - core->now_ms);
 	effect_changed_worker(fx, worker->row.name);
+	worker_note_due(core, worker);
 	core->want_schedule = true; /* what waits is told why */
 }
 

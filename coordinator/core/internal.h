@@ -130,6 +130,7 @@ struct worker {
 	bool rebooted; /* since it was seen last */
 	uint64_t seen_ms; /* boot time */
 	int64_t heard_ms; /* the same by the wall clock, or when its link closed; 0: not since the start */
+	uint64_t heartbeat_ms; /* that it was told */
 	uint32_t used; /* attempts in starting and running */
 	struct list held; /* attempts that it may keep something of, so that its coming and going costs what it has */
 	struct list idle; /* tasks whose sessions wait in review, the longest first */
@@ -201,6 +202,9 @@ struct core {
 	struct task *sweep; /* retention goes on here; NULL: at the first task */
 	uint64_t sweep_at_ms;
 	int64_t clocks_ms;  /* the wall clock above boot time, when retention looked last */
+	/* Not before it is a tick of use to workers; it may find that it is not yet. So no event has to look at all of them to
+	 * say when the next tick is due. */
+	uint64_t workers_due_ms;
 	struct task **dead; /* freed at the next event: effects may point into them */
 	size_t dead_count;
 	struct project *dead_project;
@@ -212,6 +216,11 @@ struct core {
 };
 
 #define BODY(kind) MAESTRO__ENVELOPE__BODY_##kind
+
+static inline uint64_t min_ms(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
 
 /* core.c */
 void set_text(struct core_effects *fx, char **field, const char *text);
@@ -313,7 +322,11 @@ void handle_connected(struct core *core, const struct core_event *event, struct 
 void handle_disconnected(struct core *core, const struct core_event *event, struct core_effects *fx);
 void handle_worker_message(struct core *core, const struct core_event *event, struct core_effects *fx);
 void workers_tick(struct core *core, struct core_effects *fx);
+/* Its silence counts from now on. */
+void worker_count_silence(struct core *core, struct worker *worker);
 uint64_t workers_deadline(const struct core *core);
+/* When this one's next state or agent account is due may be sooner than was known. */
+void worker_note_due(struct core *core, const struct worker *worker);
 void worker_send_stop(struct core_effects *fx, const struct attempt *attempt);
 void worker_send_start(struct core *core, struct core_effects *fx, const struct task *task);
 bool worker_is_up(const struct core *core, const char *name);

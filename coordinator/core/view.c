@@ -283,6 +283,11 @@ uint64_t core_epoch(const struct core *core)
 	return core->epoch;
 }
 
+uint64_t core_last_event(const struct core *core)
+{
+	return core->next_seq ? core->next_seq - 1 : 0;
+}
+
 bool core_queue_paused(const struct core *core)
 {
 	return core->paused;

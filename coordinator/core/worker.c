@@ -22,11 +22,21 @@ bool worker_is_up(const struct core *core, const char *name)
 	return worker && worker->phase == WORKER_UP;
 }
 
+#define BEATS_PER_S 50u /* of all workers together */
+
+uint64_t core_heartbeat_ms(const struct core *core)
+{
+	uint64_t many_ms = HASH_COUNT(core->workers) * 1000ull / BEATS_PER_S;
+
+	return many_ms > core->config.heartbeat_ms ? many_ms : core->config.heartbeat_ms;
+}
+
 static void set_state(struct core *core, struct core_effects *fx, struct worker *worker, Maestro__WorkerState state)
 {
 	if (worker->state == state)
 		return;
 	worker->state = state;
+	worker_note_due(core, worker);
 	record_event(core, fx, "worker.state", NULL, worker->row.name, name_worker_state(state));
 	effect_changed_worker(fx, worker->row.name);
 	core->want_schedule = true;
@@ -70,11 +80,13 @@ void handle_connected(struct core *core, const struct core_event *event, struct 
 	worker->row.seen_ms = core->wall_ms;
 	worker->seen_ms = core->now_ms;
 	worker->heard_ms = core->wall_ms;
+	worker->heartbeat_ms = core_heartbeat_ms(core);
 	worker->phase = WORKER_CONNECTED;
 	forget_inventory(worker);
 	effect_put(fx, ROW_WORKER, &worker->row);
 	record_event(core, fx, "worker.connected", NULL, worker->row.name, NULL);
 	set_state(core, fx, worker, MAESTRO__WORKER_STATE__WORKER_READY);
+	worker_note_due(core, worker);
 	effect_changed_worker(fx, worker->row.name);
 }
 
@@ -489,7 +501,7 @@ static void take_load(struct core *core, struct worker *worker, const Maestro__E
 	info->has_disk_free_bytes = beat->has_disk_free_bytes;
 	info->disk_free_bytes = beat->disk_free_bytes;
 	core->want_schedule |= room != worker_has_room(core, worker);
-	effect_changed_worker(fx, worker->row.name);
+	effect_load(fx, worker->row.name);
 }
 
 static void handle_heartbeat(struct core *core, struct worker *worker, const Maestro__Envelope *envelope,
@@ -531,16 +543,21 @@ void handle_worker_message(struct core *core, const struct core_event *event, st
 
 /* --- silence ------------------------------------------------------------------------------------------------- */
 
+static uint64_t beat_ms(const struct core *core, const struct worker *worker)
+{
+	return worker->heartbeat_ms ? worker->heartbeat_ms : core_heartbeat_ms(core);
+}
+
 /* When this worker's next state is due, UINT64_MAX: never. */
 static uint64_t expiry(const struct core *core, const struct worker *worker, Maestro__WorkerState *ret_next)
 {
 	uint64_t at, grace = core->began_ms + core->config.grace_ms;
 
 	if (worker->state == MAESTRO__WORKER_STATE__WORKER_READY) {
-		at = worker->seen_ms + 3 * core->config.heartbeat_ms;
+		at = worker->seen_ms + 3 * beat_ms(core, worker);
 		*ret_next = MAESTRO__WORKER_STATE__WORKER_SUSPECT;
 	} else if (worker->state == MAESTRO__WORKER_STATE__WORKER_SUSPECT) {
-		at = worker->seen_ms + 6 * core->config.heartbeat_ms;
+		at = worker->seen_ms + 6 * beat_ms(core, worker);
 		*ret_next = MAESTRO__WORKER_STATE__WORKER_UNKNOWN;
 	} else if (!worker->given_up) {
 		at = worker->seen_ms + core->config.silence_ms;
@@ -595,6 +612,8 @@ void workers_tick(struct core *core, struct core_effects *fx)
 {
 	uint64_t due_ms = UINT64_MAX;
 
+	if (core->now_ms < core->workers_due_ms)
+		return;
 	for (const struct worker *worker = core->workers; worker; worker = worker->hh.next) {
 		Maestro__WorkerState next;
 		uint64_t at = expiry(core, worker, &next);
@@ -604,22 +623,30 @@ void workers_tick(struct core *core, struct core_effects *fx)
 	/* It was we who heard nothing: what the workers said lies in the sockets. */
 	if (due_ms != UINT64_MAX && core->now_ms > due_ms + FROZEN_MS)
 		core->began_ms = core->now_ms;
+	core->workers_due_ms = UINT64_MAX;
 	for (struct worker *worker = core->workers; worker; worker = worker->hh.next) {
 		expire(core, fx, worker);
 		expire_limits(core, fx, worker);
+		worker_note_due(core, worker);
 	}
+}
+
+/* Whoever is heard is due later, which nobody writes down: the tick that comes too soon finds out. */
+void worker_note_due(struct core *core, const struct worker *worker)
+{
+	Maestro__WorkerState next;
+	uint64_t at = min_ms(expiry(core, worker, &next), limits_deadline(worker));
+
+	core->workers_due_ms = min_ms(core->workers_due_ms, at);
+}
+
+void worker_count_silence(struct core *core, struct worker *worker)
+{
+	worker->seen_ms = core->now_ms;
+	worker_note_due(core, worker);
 }
 
 uint64_t workers_deadline(const struct core *core)
 {
-	Maestro__WorkerState next;
-	uint64_t first = UINT64_MAX;
-
-	for (const struct worker *worker = core->workers; worker; worker = worker->hh.next) {
-		uint64_t at = expiry(core, worker, &next), limits = limits_deadline(worker);
-
-		at = limits < at ? limits : at;
-		first = at < first ? at : first;
-	}
-	return first;
+	return core->workers_due_ms;
 }

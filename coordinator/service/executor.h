@@ -15,7 +15,7 @@
 struct executor;
 
 struct executor_ops {
-	/* After the commit, in order: SEND, ASK, REPLY, CHANGED_…, DISCONNECT; STATUS comes at once. */
+	/* After the commit, in order: SEND, ASK, REPLY, CHANGED_…, LOAD, DISCONNECT; STATUS comes at once. */
 	void (*deliver)(const struct core_effect *effect, void *userdata);
 	/* Everything of this turn was delivered. */
 	void (*settled)(void *userdata);

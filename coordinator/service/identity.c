@@ -154,7 +154,7 @@ static int grant(struct service *service, Maestro__Role role, struct link_grant 
 		return error_set(error, MAESTRO__REFUSED_CODE__REFUSED_BUSY, "%s", executor_trouble(service->executor));
 	executor_flush(service->executor); /* an epoch that was raised is on disk before anybody hears it */
 	*ret_grant = (struct link_grant){ .role = role, .epoch = core_epoch(service_core(service)),
-		.heartbeat_ms = (uint32_t)service->heartbeat_ms };
+		.heartbeat_ms = (uint32_t)core_heartbeat_ms(service_core(service)) };
 	return 0;
 }
 

@@ -22,10 +22,11 @@ struct conn {
 	bool replaced; /* a newer connection of the same worker speaks for it */
 	bool suspended; /* a worker that the core does not know of while nothing can be written: screens and keys only */
 	struct {
-		bool model, events, follow, stale, done;
+		struct list entry; /* service->watchers */
+		bool model, events, follow, stale;
 		uint64_t request, next_seq;
 	} watch;
-	UT_hash_handle hh;
+	UT_hash_handle hh, hh_name; /* the second: of the worker's newest connection, by its name */
 };
 
 struct known_key {
@@ -81,7 +82,8 @@ struct service {
 	struct executor *executor;
 	struct link_listener *listeners[8];
 	size_t listener_count;
-	struct conn *conns;
+	struct conn *conns, *workers;
+	struct list watchers;
 	uint64_t next_conn;
 	struct known_key *keys;
 	struct known_token *tokens;
@@ -90,10 +92,11 @@ struct service {
 	uint64_t next_ask;
 	struct route *by_console, *by_worker;
 	uint32_t next_stream;
-	struct dirty *dirty;
+	struct dirty *dirty, *moved; /* the second: workers' load, told a little later */
+	sd_event_source *moved_timer;
 	uint8_t cluster_id[LINK_CLUSTER_BYTES];
 	uint8_t ca_digest[LINK_DIGEST_BYTES];
-	uint64_t heartbeat_ms, began_ms, keep_events;
+	uint64_t began_ms, keep_events;
 	sd_event_source *prune_timer;
 	struct notify *notify; /* NULL: nobody is to be told */
 };
@@ -176,11 +179,21 @@ void watch_start(struct conn *conn, const Maestro__Envelope *envelope);
 void watch_mark_task(struct service *service, uint64_t task);
 void watch_mark_question(struct service *service, uint64_t question);
 void watch_mark_name(struct service *service, char kind, const char *name);
+/* A worker's load is not what it was: told with others', within a second. */
+void watch_mark_load(struct service *service, const char *name);
 void watch_status(struct service *service, uint64_t task, uint32_t attempt);
 /* Everything of a turn is committed: tell the watchers. */
 void watch_settled(struct service *service);
 void watch_writable(struct conn *conn);
 void watch_deinit(struct service *service);
+
+/* feed.c: the event stream, read from the store, so that there is one path for old and new. */
+/* From this number on; `say`: it did not name it, and is told. */
+void feed_start(struct conn *conn, uint64_t next_seq, bool say);
+/* What this one may have by now, as far as there is room. */
+void feed_pump(struct conn *conn);
+/* Everything of a turn is committed: all who follow. */
+void feed_settled(struct service *service);
 
 /* stream.c */
 void stream_from_console(struct conn *conn, enum channel channel, const Maestro__Envelope *envelope);

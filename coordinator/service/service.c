@@ -23,10 +23,10 @@ struct conn *conn_find(const struct service *service, uint64_t id)
 
 struct conn *conn_find_worker(const struct service *service, const char *name)
 {
-	for (struct conn *conn = service->conns; conn; conn = conn->hh.next)
-		if (conn->name && !conn->replaced && strcmp(conn->name, name) == 0)
-			return conn;
-	return NULL;
+	struct conn *conn;
+
+	HASH_FIND(hh_name, service->workers, name, strlen(name), conn);
+	return conn && !conn->replaced ? conn : NULL;
 }
 
 bool conn_worker_reachable(const struct service *service, const char *name)
@@ -43,7 +43,14 @@ int conn_send(struct conn *conn, enum channel channel, Maestro__Envelope *envelo
 
 static void conn_free(struct conn *conn)
 {
+	struct conn *named = NULL;
+
 	HASH_DEL(conn->service->conns, conn);
+	if (conn->name)
+		HASH_FIND(hh_name, conn->service->workers, conn->name, strlen(conn->name), named);
+	if (named == conn)
+		HASH_DELETE(hh_name, conn->service->workers, conn);
+	list_remove(&conn->watch.entry);
 	free(conn->name);
 	free(conn->actor);
 	free(conn);
@@ -76,6 +83,7 @@ static void on_writable(struct link_peer *peer, enum channel channel, void *user
 
 	if (conn->name)
 		return;
+	executor_flush(conn->service->executor); /* what is shown is committed */
 	if (channel == CHANNEL_CONTROL)
 		watch_writable(conn);
 	else
@@ -127,6 +135,10 @@ static void welcome_worker(struct conn *conn, const struct link_identity *identi
 		link_peer_close(conn->peer, "out of memory", 0);
 		return;
 	}
+	HASH_FIND(hh_name, conn->service->workers, conn->name, strlen(conn->name), old);
+	if (old) /* that one is on its way out */
+		HASH_DELETE(hh_name, conn->service->workers, old);
+	HASH_ADD_KEYPTR(hh_name, conn->service->workers, conn->name, strlen(conn->name), conn);
 	executor_handle(conn->service->executor, &event);
 }
 
@@ -144,6 +156,7 @@ static void on_accepted(struct link_peer *peer, void *userdata)
 	conn->service = service;
 	conn->peer = peer;
 	conn->id = ++service->next_conn;
+	list_init(&conn->watch.entry);
 	conn->role = identity->role;
 	conn->actor = actor_of(identity);
 	HASH_ADD(hh, service->conns, id, sizeof(conn->id), conn);
@@ -250,6 +263,9 @@ static void on_deliver(const struct core_effect *effect, void *userdata)
 	case CORE_EFFECT_CHANGED_WORKER:
 		watch_mark_name(service, 'w', effect->name);
 		break;
+	case CORE_EFFECT_LOAD:
+		watch_mark_load(service, effect->name);
+		break;
 	case CORE_EFFECT_CHANGED_PROJECT:
 		watch_mark_name(service, 'p', effect->name);
 		break;
@@ -278,8 +294,8 @@ static void show_anew(struct service *service)
 {
 	struct conn *conn, *next;
 
-	HASH_ITER (hh, service->conns, conn, next) {
-		if (conn->name || !conn->watch.model)
+	list_for_each_safe(conn, next, &service->watchers, watch.entry) {
+		if (!conn->watch.model)
 			continue;
 		conn->watch.stale = true;
 		watch_writable(conn);
@@ -444,7 +460,6 @@ static int start(struct service *service, const struct service_files *files, con
 		return error_fold(r);
 	if (config->heartbeat_ms)
 		core_config.heartbeat_ms = config->heartbeat_ms;
-	service->heartbeat_ms = core_config.heartbeat_ms;
 	memcpy(core_config.cluster_id, service->cluster_id, sizeof(core_config.cluster_id));
 	r = executor_new(&service->executor, service->event, service->log, service->store, &core_config, &executor_ops,
 		service, error);
@@ -475,6 +490,7 @@ int service_new(struct service **ret_service, sd_event *event, struct log *log, 
 	service->event = event;
 	service->log = log;
 	service->limit = LOG_LIMIT(1000, 20);
+	list_init(&service->watchers);
 	service->began_ms = clock_boottime_ms();
 	r = service_files_init(&files, config->state);
 	if (!r)

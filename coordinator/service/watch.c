@@ -1,6 +1,5 @@
-/* What consoles are told by themselves: the model (a snapshot, then changes, gathered a turn of the loop) and the
- * event stream (read from the store, so that there is one path for old and new). A console that cannot keep up misses
- * changes and gets a new snapshot when it has room again. */
+/* What consoles are told by themselves of the model: a snapshot, then changes, gathered a turn of the loop and packed once
+ * for all. A console that cannot keep up misses changes and gets a new snapshot when it has room again. */
 #include "coordinator/service/internal.h"
 #include "proto/base/clock.h"
 #include "proto/base/str.h"
@@ -11,7 +10,7 @@
 #include <string.h>
 
 #define PAGE_TASKS 64u
-#define PAGE_EVENTS 128u
+#define MOVED_MS 1000u /* a thousand workers that beat are one piece of news a second */
 
 /* --- snapshots ----------------------------------------------------------------------------------------------- */
 
@@ -115,97 +114,6 @@ static void send_snapshot(struct conn *conn)
 	conn->watch.stale = page.r != 0;
 }
 
-/* --- events -------------------------------------------------------------------------------------------------- */
-
-struct batch {
-	Maestro__Event events[PAGE_EVENTS];
-	Maestro__Event *pointers[PAGE_EVENTS];
-	struct event_row *rows[PAGE_EVENTS];
-	size_t count;
-};
-
-static void set_event_bytes(protobuf_c_boolean *has, ProtobufCBinaryData *data, const char *text)
-{
-	*has = text != NULL;
-	*data = bytes_of(text);
-}
-
-static int batch_take(enum row_table table, void *taken, void *userdata, struct error *error)
-{
-	struct batch *batch = userdata;
-	struct event_row *row = taken;
-	Maestro__Event *event = &batch->events[batch->count];
-
-	maestro__event__init(event);
-	event->seq = row->seq;
-	event->has_time_ms = true;
-	event->time_ms = row->time_ms;
-	event->kind = row->kind;
-	event->has_task = row->task != 0;
-	event->task = row->task;
-	event->has_attempt = row->attempt != 0;
-	event->attempt = row->attempt;
-	event->worker = row->worker;
-	set_event_bytes(&event->has_actor, &event->actor, row->actor);
-	set_event_bytes(&event->has_text, &event->text, row->text);
-	set_event_bytes(&event->has_data, &event->data, row->data);
-	batch->pointers[batch->count] = event;
-	batch->rows[batch->count++] = row;
-	return 0;
-}
-
-/* One batch. False: nothing more to send, or no room. */
-static bool pump_batch(struct conn *conn)
-{
-	_cleanup_free_ struct batch *batch = calloc(1, sizeof(*batch));
-	Maestro__Envelope envelope = MAESTRO__ENVELOPE__INIT;
-	Maestro__EventBatch message = MAESTRO__EVENT_BATCH__INIT;
-	bool sent = false;
-
-	if (!batch || store_each_event(conn->service->store, conn->watch.next_seq, PAGE_EVENTS, batch_take, batch, NULL))
-		conn->watch.done = true; /* nothing is read but rows of ours; a broken store is said elsewhere */
-	if (batch && batch->count) {
-		message.n_events = batch->count;
-		message.events = batch->pointers;
-		envelope.body_case = BODY(EVENT_BATCH);
-		envelope.event_batch = &message;
-		sent = conn_send(conn, CHANNEL_CONTROL, &envelope) == 0;
-		if (sent)
-			conn->watch.next_seq = batch->rows[batch->count - 1]->seq + 1;
-	}
-	for (size_t i = 0; batch && i < batch->count; i++)
-		row_free(ROW_EVENT, batch->rows[i]);
-	if (batch && !batch->count)
-		conn->watch.done = true;
-	return sent;
-}
-
-static void pump_events(struct conn *conn)
-{
-	if (!conn->watch.events)
-		return;
-	conn->watch.done = false;
-	while (pump_batch(conn))
-		;
-	if (conn->watch.done && !conn->watch.follow) {
-		service_done(conn->service, conn->id, conn->watch.request, NULL);
-		conn->watch.events = false;
-	}
-}
-
-/* Who asked for new events only learns where they begin, and misses none if the connection is lost before the first. */
-static void say_next(struct conn *conn)
-{
-	Maestro__Envelope envelope = MAESTRO__ENVELOPE__INIT;
-	Maestro__EventBatch message = MAESTRO__EVENT_BATCH__INIT;
-
-	message.has_next = true;
-	message.next = conn->watch.next_seq;
-	envelope.body_case = BODY(EVENT_BATCH);
-	envelope.event_batch = &message;
-	conn_send(conn, CHANNEL_CONTROL, &envelope);
-}
-
 /* Numbers go on where they ended: who has seen a later one than the newest has seen another, newer database. Waiting for
  * that number would be silent for long, and then leave out what has happened by then. A script is told so; a console,
  * which shows the present, gets that from now on, with the lower number. */
@@ -223,41 +131,41 @@ static void refuse_future(struct conn *conn, const Maestro__Envelope *envelope, 
 void watch_start(struct conn *conn, const Maestro__Envelope *envelope)
 {
 	const Maestro__Watch *watch = envelope->watch;
-	bool resumes = watch->has_since;
-	uint64_t last = 0;
+	uint64_t last;
+	bool resumes;
 
 	executor_flush(conn->service->executor); /* what is shown is committed */
-	if (!store_last_event(conn->service->store, &last, NULL) && resumes && watch->since > last + 1) {
-		resumes = false;
-		if (!watch->has_model || !watch->model) {
-			refuse_future(conn, envelope, last);
-			return;
-		}
+	last = core_last_event(service_core(conn->service));
+	resumes = watch->has_since && watch->since <= last + 1;
+	if (watch->has_since && !resumes && !(watch->has_model && watch->model)) {
+		refuse_future(conn, envelope, last);
+		return;
 	}
 	conn->watch.request = envelope->request;
 	conn->watch.model = watch->has_model && watch->model;
 	conn->watch.events = watch->has_events && watch->events;
 	conn->watch.follow = watch->has_follow && watch->follow;
-	conn->watch.next_seq = resumes ? watch->since : last + 1;
+	if (!list_linked(&conn->watch.entry))
+		list_append(&conn->service->watchers, &conn->watch.entry);
 	if (conn->watch.model)
 		send_snapshot(conn);
-	if (conn->watch.events && !resumes)
-		say_next(conn);
-	pump_events(conn);
+	feed_start(conn, resumes ? watch->since : last + 1, !resumes);
 }
 
 /* --- changes ------------------------------------------------------------------------------------------------- */
 
-static void mark(struct service *service, char kind, uint64_t task, const char *name)
+static void mark(struct service *service, struct dirty **set, char kind, uint64_t task, const char *name)
 {
 	struct dirty *dirty;
 	char key[96];
 
+	if (list_empty(&service->watchers)) /* who comes gets the whole picture */
+		return;
 	if (name)
 		snprintf(key, sizeof(key), "%c%s", kind, name);
 	else
 		snprintf(key, sizeof(key), "%c%" PRIu64, kind, task);
-	HASH_FIND_STR(service->dirty, key, dirty);
+	HASH_FIND_STR(*set, key, dirty);
 	if (dirty)
 		return;
 	dirty = calloc(1, sizeof(*dirty));
@@ -267,33 +175,37 @@ static void mark(struct service *service, char kind, uint64_t task, const char *
 	dirty->task = task;
 	dirty->name = name ? strdup(name) : NULL;
 	memcpy(dirty->key, key, sizeof(key));
-	HASH_ADD_STR(service->dirty, key, dirty);
+	HASH_ADD_STR(*set, key, dirty);
 }
 
 void watch_mark_task(struct service *service, uint64_t task)
 {
-	mark(service, 't', task, NULL);
+	mark(service, &service->dirty, 't', task, NULL);
 }
 
 void watch_mark_question(struct service *service, uint64_t question)
 {
-	mark(service, 'q', question, NULL);
+	mark(service, &service->dirty, 'q', question, NULL);
 }
 
 void watch_mark_name(struct service *service, char kind, const char *name)
 {
-	mark(service, kind, 0, name);
+	mark(service, &service->dirty, kind, 0, name);
 }
 
 static void tell_all(struct service *service, Maestro__Change *change)
 {
+	_cleanup_(link_packed_unref_p) struct link_packed *packed = NULL;
 	Maestro__Envelope envelope = MAESTRO__ENVELOPE__INIT;
-	struct conn *conn, *next;
+	struct conn *conn;
 
 	envelope.body_case = BODY(CHANGE);
 	envelope.change = change;
-	HASH_ITER (hh, service->conns, conn, next)
-		if (conn->watch.model && !conn->watch.stale && conn_send(conn, CHANNEL_CONTROL, &envelope))
+	if (link_packed_new(&packed, &envelope))
+		packed = NULL; /* missed by all: they get a new snapshot */
+	list_for_each(conn, &service->watchers, watch.entry)
+		if (conn->watch.model && !conn->watch.stale &&
+			(!packed || link_peer_send_packed(conn->peer, CHANNEL_CONTROL, packed)))
 			conn->watch.stale = true;
 }
 
@@ -327,32 +239,71 @@ static void tell_dirty(struct service *service, const struct dirty *dirty)
 		maestro__question__free_unpacked(change.question, NULL);
 }
 
-void watch_deinit(struct service *service)
+static void forget(struct dirty **set)
 {
 	struct dirty *dirty, *next;
 
-	HASH_ITER (hh, service->dirty, dirty, next) {
-		HASH_DEL(service->dirty, dirty);
+	HASH_ITER (hh, *set, dirty, next) {
+		HASH_DEL(*set, dirty);
 		free(dirty->name);
 		free(dirty);
 	}
 }
 
-void watch_settled(struct service *service)
+static void tell_set(struct service *service, struct dirty **set)
 {
-	struct conn *conn, *next_conn;
 	struct dirty *dirty, *next;
 
-	HASH_ITER (hh, service->dirty, dirty, next)
+	HASH_ITER (hh, *set, dirty, next)
 		tell_dirty(service, dirty);
-	watch_deinit(service);
-	HASH_ITER (hh, service->conns, conn, next_conn)
-		pump_events(conn);
+	forget(set);
+}
+
+static int on_moved(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct service *service = userdata;
+
+	executor_flush(service->executor); /* what is shown is committed */
+	tell_set(service, &service->moved);
+	return 0;
+}
+
+void watch_mark_load(struct service *service, const char *name)
+{
+	bool first = !service->moved;
+	int r = 0;
+
+	mark(service, &service->moved, 'w', 0, name);
+	if (!first || !service->moved)
+		return;
+	if (!service->moved_timer)
+		r = sd_event_add_time_relative(service->event, &service->moved_timer, CLOCK_BOOTTIME, MOVED_MS * 1000ull,
+			100000, on_moved, service);
+	else
+		sd_event_source_set_time_relative(service->moved_timer, MOVED_MS * 1000ull);
+	if (r >= 0)
+		sd_event_source_set_enabled(service->moved_timer, SD_EVENT_ONESHOT);
+	else
+		forget(&service->moved); /* the next beat tries again */
+}
+
+void watch_deinit(struct service *service)
+{
+	forget(&service->dirty);
+	forget(&service->moved);
+	sd_event_source_disable_unref(service->moved_timer);
+}
+
+void watch_settled(struct service *service)
+{
+	tell_set(service, &service->dirty);
+	feed_settled(service);
 }
 
 void watch_status(struct service *service, uint64_t task, uint32_t attempt)
 {
-	Maestro__Task *view = core_view_task(service_core(service), task, false, clock_boottime_ms());
+	Maestro__Task *view = list_empty(&service->watchers) ? NULL :
+			      core_view_task(service_core(service), task, false, clock_boottime_ms());
 	Maestro__Change change = MAESTRO__CHANGE__INIT;
 	Maestro__StatusReport report = MAESTRO__STATUS_REPORT__INIT;
 
@@ -371,5 +322,5 @@ void watch_writable(struct conn *conn)
 {
 	if (conn->watch.model && conn->watch.stale)
 		send_snapshot(conn);
-	pump_events(conn);
+	feed_pump(conn);
 }

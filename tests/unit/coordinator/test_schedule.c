@@ -306,6 +306,60 @@ static void test_own_freeze(void **state)
 	assert_true(core_worker_ready(world.core, "w"));
 }
 
+static Maestro__WorkerState worker_state(const struct world *world, const char *name)
+{
+	Maestro__Worker *view = core_view_worker(world->core, name);
+	Maestro__WorkerState state = view->state;
+
+	maestro__worker__free_unpacked(view, NULL);
+	return state;
+}
+
+/* Seen to fail with one heartbeat for all: the last to come was suspect after 15 s. */
+static void test_many_workers_beat_slower(void **state)
+{
+	_cleanup_(world_deinit) struct world world;
+	uint64_t last_ms;
+	char name[16];
+
+	world_init(&world, NULL);
+	assert_int_equal(core_heartbeat_ms(world.core), core_config_default.heartbeat_ms);
+	world.now_ms += 10 * core_config_default.grace_ms;
+	for (unsigned int i = 0; i < 400; i++) {
+		snprintf(name, sizeof(name), "w%u", i);
+		add_slots(&world, name, 1);
+	}
+	assert_int_equal(core_heartbeat_ms(world.core), 8000);
+	last_ms = world.now_ms + 24000;
+	assert_in_range(core_deadline(world.core), 1, world.now_ms + 15000);
+	tick(&world, world.now_ms + 15000);
+	assert_int_equal(worker_state(&world, "w0"), MAESTRO__WORKER_STATE__WORKER_SUSPECT);
+	assert_int_equal(worker_state(&world, "w399"), MAESTRO__WORKER_STATE__WORKER_READY);
+	while (core_deadline(world.core) <= last_ms)
+		tick(&world, core_deadline(world.core));
+	assert_in_range(world.now_ms, last_ms - 1, last_ms);
+	assert_int_equal(worker_state(&world, "w399"), MAESTRO__WORKER_STATE__WORKER_SUSPECT);
+}
+
+/* It writes nothing, and is no news that cannot wait. */
+static void test_a_beat_is_cheap(void **state)
+{
+	_cleanup_(world_deinit) struct world world;
+	Maestro__Heartbeat beat = MAESTRO__HEARTBEAT__INIT;
+	Maestro__Envelope envelope = MAESTRO__ENVELOPE__INIT;
+
+	world_init(&world, NULL);
+	add_slots(&world, "w", 1);
+	envelope.body_case = BODY(HEARTBEAT);
+	envelope.heartbeat = &beat;
+	tell(&world, "w", &envelope); /* the first ends the inventory */
+	beat.has_load_percent = true;
+	beat.load_percent = 42;
+	tell(&world, "w", &envelope);
+	assert_int_equal(world.effects.count, 1);
+	assert_int_equal(world.effects.items[0].type, CORE_EFFECT_LOAD);
+	assert_string_equal(world.effects.items[0].name, "w");
+}
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -322,6 +376,8 @@ int main(void)
 		cmocka_unit_test(test_too_many_in_review),
 		cmocka_unit_test(test_silent_worker),
 		cmocka_unit_test(test_own_freeze),
+		cmocka_unit_test(test_many_workers_beat_slower),
+		cmocka_unit_test(test_a_beat_is_cheap),
 	};
 
 	if (id_init())

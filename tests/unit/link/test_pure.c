@@ -206,6 +206,37 @@ static void test_outbox_cap(void **state)
 	link_outbox_deinit(&outbox);
 }
 
+/* Packed once, it waits in several queues, and each sends all of it. */
+static void test_shared(void **state)
+{
+	struct link_outbox outboxes[3];
+	struct link_packed *packed = NULL;
+	Maestro__Envelope envelope = MAESTRO__ENVELOPE__INIT;
+	Maestro__Done done = MAESTRO__DONE__INIT;
+	struct buf out = BUF_NULL;
+	uint8_t text[1000] = { 7 };
+
+	envelope.body_case = MAESTRO__ENVELOPE__BODY_DONE;
+	envelope.done = &done;
+	done.has_text = true;
+	done.text = (ProtobufCBinaryData){ sizeof(text), text };
+	assert_int_equal(link_packed_new(&packed, &envelope), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(outboxes); i++) {
+		link_outbox_init(&outboxes[i], 1 << 20);
+		assert_int_equal(link_outbox_add_packed(&outboxes[i], packed), 0);
+	}
+	link_packed_unref(packed);
+	link_outbox_deinit(&outboxes[0]); /* a peer that went before its turn */
+	for (size_t i = 1; i < ARRAY_SIZE(outboxes); i++) {
+		buf_clear(&out);
+		assert_int_equal(link_outbox_next(&outboxes[i], CHANNEL_CONTROL, &out), 0);
+		assert_int_equal(out.len, FRAME_HEADER_BYTES + protobuf_c_message_get_packed_size(&envelope.base));
+		assert_memory_equal(out.data + out.len - sizeof(text), text, sizeof(text));
+		assert_int_equal(outboxes[i].queued_bytes, 0);
+	}
+	buf_deinit(&out);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -216,6 +247,7 @@ int main(void)
 		cmocka_unit_test(test_parts),
 		cmocka_unit_test(test_hostile_parts),
 		cmocka_unit_test(test_outbox_cap),
+		cmocka_unit_test(test_shared),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
