@@ -4,7 +4,7 @@
 # its command never runs twice, no process and no worktree is left, and the next task is as good as any.
 #
 # holder.sh [all [SEED]]: more calls of each kind. Seen to fail: while what ignored SIGHUP
-# outlived its killed holder.
+# outlived its killed holder; while the locks of a killed maestro-git stayed.
 . "${MAESTRO_TESTS:?}/support/harness.sh"
 . "$MAESTRO_TESTS/support/fault.sh"
 RANDOM=${2:-$$}
@@ -60,7 +60,7 @@ bad= reached=0 many=6
 [ "${1:-}" = all ] && many=100
 for ((i = 0; i < many; i++)); do
 	one maestro-git open $((1 + RANDOM % 120)) before
-	one maestro-git rename 1 "$([ $((i % 2)) = 0 ] && echo before || echo after)"
+	one maestro-git rename $((1 + i / 2 % 3)) "$([ $((i % 2)) = 0 ] && echo before || echo after)" # between lock and rename
 done
 is "killed repository jobs" "" "$bad"
 [ $reached -gt 3 ] && pass "which were under way" || fail "which were under way" "$reached"

@@ -6,22 +6,25 @@
 #include "proto/wire/message.h"
 #include "worker/git/library.h"
 #include "worker/git/result.h"
+#include "worker/git/stale.h"
+#include "worker/git/worktree.h"
 
 #define PROGRESS_EVERY_MS 100u
 
 static const struct {
 	Maestro__GitJob__OpCase op;
 	job_operation_fn run;
+	bool changes; /* references of the mirror, or a worktree */
 } operations[] = {
-	{ MAESTRO__GIT_JOB__OP_PROBE, probe_run },
-	{ MAESTRO__GIT_JOB__OP_FETCH, fetch_run },
-	{ MAESTRO__GIT_JOB__OP_PREPARE, prepare_run },
-	{ MAESTRO__GIT_JOB__OP_COMMIT, commit_run },
-	{ MAESTRO__GIT_JOB__OP_CHECKPOINT, checkpoint_run },
-	{ MAESTRO__GIT_JOB__OP_PUSH, push_run },
-	{ MAESTRO__GIT_JOB__OP_REMOVE, remove_run },
-	{ MAESTRO__GIT_JOB__OP_DIFF, diff_run },
-	{ MAESTRO__GIT_JOB__OP_MERGE, merge_run },
+	{ MAESTRO__GIT_JOB__OP_PROBE, probe_run, false },
+	{ MAESTRO__GIT_JOB__OP_FETCH, fetch_run, true },
+	{ MAESTRO__GIT_JOB__OP_PREPARE, prepare_run, true },
+	{ MAESTRO__GIT_JOB__OP_COMMIT, commit_run, true },
+	{ MAESTRO__GIT_JOB__OP_CHECKPOINT, checkpoint_run, true },
+	{ MAESTRO__GIT_JOB__OP_PUSH, push_run, true },
+	{ MAESTRO__GIT_JOB__OP_REMOVE, remove_run, true },
+	{ MAESTRO__GIT_JOB__OP_DIFF, diff_run, true },
+	{ MAESTRO__GIT_JOB__OP_MERGE, merge_run, true },
 };
 
 void job_tell(struct job *job, const char *text, uint64_t done, uint64_t total)
@@ -68,11 +71,26 @@ static void job_deinit(struct job *job)
 	error_deinit(&job->error);
 }
 
+static int run_marked(struct job *job, job_operation_fn run, const Maestro__GitJob *message, Maestro__GitResult *result)
+{
+	_cleanup_(stale_end) struct stale_mark mark = STALE_MARK_NULL;
+	_cleanup_free_ char *worktree = NULL;
+
+	if (message->op_case == MAESTRO__GIT_JOB__OP_COMMIT) {
+		worktree = worktree_name(message->commit->branch);
+		if (!worktree)
+			return -ENOMEM;
+	}
+	stale_begin(job, worktree, &mark);
+	return run(job, message, result);
+}
+
 static int run_operation(struct job *job, const Maestro__GitJob *message, Maestro__GitResult *result)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(operations); i++)
 		if (operations[i].op == message->op_case)
-			return operations[i].run(job, message, result);
+			return operations[i].changes ? run_marked(job, operations[i].run, message, result) :
+				operations[i].run(job, message, result);
 	return error_set(&job->error, JOB_E_BAD_REQUEST, "this maestro-git does not know that job; is it older than the worker?");
 }
 

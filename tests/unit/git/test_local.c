@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 #include <cmocka.h>
+#include <fcntl.h>
 #include "proto/base/error.h"
 #include "tests/support/fixture.h"
 #include "tests/support/git_job.h"
@@ -603,6 +604,41 @@ static void test_bad_url(void **state)
 	cmocka_unit_test_setup_teardown(test, setup_bare, teardown)
 #define own(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
+/* What a killed job left locked is cleared by the next one, but nothing that somebody has open, and nothing while
+ * nobody was killed. Seen to fail: `rm --force` for ever after a kill between lock and rename. */
+static void test_stale_locks(void **state)
+{
+	struct git_place *place = *state;
+	_cleanup_free_ char *base = NULL, *head = make_work(place), *held = NULL;
+	_cleanup_close_ int fd = -1;
+
+	base = base_of(place);
+	assert_true(asprintf(&held, "%s/refs/heads/maestro/held.lock", place->mirror) > 0);
+	assert_int_equal(fixture_shell(place->dir, "touch %s/refs/heads/" BRANCH ".lock user/.git/refs/heads/other.lock",
+		place->mirror), 0);
+	fd = open(held, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	assert_true(fd >= 0);
+	assert_int_equal(fixture_shell(place->worktree, "echo four >> a.txt"), 0);
+	expect(FAILED, git_commit_work(place, BRANCH, base, "Behind a lock"));
+
+	assert_int_equal(fixture_shell(place->dir, "printf maestro+7-work > %s.jobs/job.dead && touch %s/worktrees/maestro+7-work/index.lock",
+		place->mirror, place->mirror), 0);
+	expect(OK, git_commit_work(place, BRANCH, base, "Behind a dead one's locks"));
+	assert_int_equal(access(held, F_OK), 0);
+	assert_int_equal(fixture_shell(place->dir, "test -e user/.git/refs/heads/other.lock && rm user/.git/refs/heads/other.lock && "
+		"test ! -e %s/refs/heads/" BRANCH ".lock && test \"$(ls %s.jobs)\" = lock", place->mirror, place->mirror), 0);
+
+	/* In a person's own repository only below our branches. */
+	assert_int_equal(fixture_shell(place->dir, "mkdir -p user/.git/refs/heads/maestro && touch %s.jobs/job.dead "
+		"user/.git/refs/heads/" BRANCH ".lock user/.git/index.lock", place->mirror), 0);
+	free(head);
+	head = fixture_output(place->worktree, "git rev-parse HEAD");
+	expect(OK, git_push_work(place, BRANCH, head, NULL, NULL));
+	assert_int_equal(fixture_shell(place->dir, "test -e user/.git/index.lock && test ! -e user/.git/refs/heads/" BRANCH ".lock"), 0);
+	assert_int_equal(unlink(held), 0);
+	expect(OK, git_remove_work(place, BRANCH, base, NULL, 1));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -625,6 +661,7 @@ int main(void)
 		both(test_merge_ways),
 		own(test_merge_checked_out),
 		own(test_remove),
+		own(test_stale_locks),
 		own(test_hostile_config),
 		own(test_bad_url),
 	};
