@@ -1,4 +1,5 @@
 #include "console/cli/command.h"
+#include "console/cli/listing.h"
 #include "console/cli/plain.h"
 #include "console/cli/print.h"
 #include "console/cli/repository.h"
@@ -189,7 +190,7 @@ static int compile(struct grep *grep, const char *pattern, struct error *error)
 
 static int search_all(struct grep *grep, struct error *error)
 {
-	_cleanup_(message_deinit) struct message reply = MESSAGE_NULL;
+	_cleanup_(listing_deinit) struct listing listing = LISTING_NULL;
 	_cleanup_free_ char *project = NULL;
 	Maestro__ListTasks list = MAESTRO__LIST_TASKS__INIT;
 	int r = 0;
@@ -198,10 +199,9 @@ static int search_all(struct grep *grep, struct error *error)
 	if (!grep->values->project)
 		r = repository_project(grep->cli, ".", &project, error);
 	if (!r)
-		r = cli_call(grep->cli, MAESTRO__ENVELOPE__BODY_LIST_TASKS, &list, MAESTRO__ENVELOPE__BODY_TASK_LIST,
-			CLIENT_DEADLINE_MS, &reply, error);
+		r = listing_fetch(&listing, grep->cli, &list, error);
 	if (!r)
-		r = search_tasks(grep, client_reply_of(&reply)->task_list, grep->values->project ? grep->values->project : project);
+		r = search_tasks(grep, &listing.list, grep->values->project ? grep->values->project : project);
 	return r;
 }
 

@@ -1,4 +1,5 @@
 #include "console/cli/command.h"
+#include "console/cli/listing.h"
 #include "console/cli/print.h"
 #include "proto/base/clock.h"
 #include "proto/wire/names.h"
@@ -131,9 +132,9 @@ static int run(struct cli *cli, const void *v, int count, char **operands, struc
 {
 	const struct values *values = v;
 	_cleanup_free_ Maestro__TaskState *states = calloc(values->states.count + 1, sizeof(*states));
-	_cleanup_(message_deinit) struct message reply = MESSAGE_NULL;
+	_cleanup_(listing_deinit) struct listing listing = LISTING_NULL;
 	Maestro__ListTasks list = MAESTRO__LIST_TASKS__INIT;
-	const Maestro__TaskList *tasks;
+	const Maestro__TaskList *tasks = &listing.list;
 	int r;
 
 	if (!states)
@@ -145,11 +146,9 @@ static int run(struct cli *cli, const void *v, int count, char **operands, struc
 	list.states = states;
 	list.has_all = true;
 	list.all = values->all || values->states.count; /* who names a state wants all that are in it */
-	r = cli_call(cli, MAESTRO__ENVELOPE__BODY_LIST_TASKS, &list, MAESTRO__ENVELOPE__BODY_TASK_LIST,
-		CLIENT_DEADLINE_MS, &reply, error);
+	r = listing_fetch(&listing, cli, &list, error);
 	if (r)
 		return r;
-	tasks = client_reply_of(&reply)->task_list;
 	return cli->json ? print_all(cli, tasks, values->project) : print_people(cli, tasks, values->project);
 }
 

@@ -1,6 +1,7 @@
 /* What people ask. One table says for each request who may and what does it. */
 #include "coordinator/service/internal.h"
 #include "proto/base/clock.h"
+#include "proto/wire/limit.h"
 #include "proto/wire/message.h"
 #include "proto/wire/names.h"
 
@@ -76,6 +77,7 @@ struct listing {
 	const Maestro__ListTasks *ask;
 	void **items;
 	size_t count, size;
+	uint64_t next; /* the first that found no room on its page, 0: none */
 	bool failed;
 };
 
@@ -122,8 +124,13 @@ static void add_task(uint64_t task, void *userdata)
 {
 	struct listing *listing = userdata;
 	const struct core *core = service_core(listing->conn->service);
+	const Maestro__ListTasks *ask = listing->ask;
 
-	if (is_wanted(listing->ask, core_task(core, task)))
+	if (listing->next || (ask->has_from && task < ask->from) || !is_wanted(ask, core_task(core, task)))
+		return;
+	if (ask->has_from && listing->count == LIMIT_PAGE)
+		listing->next = task;
+	else
 		listing_add(listing, core_view_task(core, task, false, clock_boottime_ms()));
 }
 
@@ -167,6 +174,8 @@ static void on_list_tasks(struct conn *conn, const Maestro__Envelope *envelope)
 		core_each_task(service_core(conn->service), add_task, &listing);
 	else if (!add_named_tasks(&listing, envelope))
 		return;
+	list.has_next = listing.next != 0;
+	list.next = listing.next;
 	list.n_tasks = listing.count;
 	list.tasks = (Maestro__Task **)listing.items;
 	reply.body_case = BODY(TASK_LIST);

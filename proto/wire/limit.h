@@ -5,7 +5,9 @@
 #define LIMIT_FRAME_BYTES (1024u * 1024)
 #define LIMIT_PART_BYTES (64u * 1024)
 #define LIMIT_MESSAGE_BYTES (16u * 1024 * 1024) /* put together from parts */
-#define LIMIT_UNPACK_FACTOR 8u                  /* memory an unpacked frame may take, in frames */
+#define LIMIT_UNPACK_FACTOR 320u                /* memory an unpacked message may take, in its bytes: what our own may need */
+#define LIMIT_UNPACK_BYTES (128u * 1024 * 1024) /* and at most; a page of LIMIT_PAGE of anything is far below */
+#define LIMIT_PAGE 1024u                        /* entries of one page of a list */
 #define LIMIT_HANDSHAKE_MS 10000u
 #define LIMIT_PING_MS 10000u
 #define LIMIT_DEAD_MS 30000u

@@ -169,10 +169,16 @@ static int check_message(const ProtobufCMessage *message, struct error *error)
 	return 0;
 }
 
+/* A list of messages that say little takes many times its bytes. */
+static size_t unpack_bytes_max(size_t len)
+{
+	return len < LIMIT_UNPACK_BYTES / LIMIT_UNPACK_FACTOR - 256 ? (len + 256) * LIMIT_UNPACK_FACTOR : LIMIT_UNPACK_BYTES;
+}
+
 int message_unpack(const ProtobufCMessageDescriptor *descriptor, const void *data, size_t len,
 	struct message *ret_message, struct error *error)
 {
-	struct arena arena = { NULL, (len + 256) * LIMIT_UNPACK_FACTOR + 2 * descriptor->sizeof_message };
+	struct arena arena = { NULL, unpack_bytes_max(len) };
 	ProtobufCAllocator allocator = { arena_alloc, arena_free, &arena };
 	struct message message = MESSAGE_NULL;
 	int r = 0;

@@ -1,7 +1,7 @@
 /* Bytes to checked protobuf-c messages and back, for every schema (envelopes, holder, git helper, agent).
  *
- * Unpacking allocates from one block that may grow to LIMIT_UNPACK_FACTOR times the frame, so a hostile frame costs
- * a bounded amount; the message and all in it are freed at once. Everything unpacked has been checked by its
+ * Unpacking may take LIMIT_UNPACK_FACTOR times the message's bytes, and LIMIT_UNPACK_BYTES, so a hostile one costs
+ * a bounded amount and none of ours is refused; the message and all in it are freed at once. Everything unpacked has been checked by its
  * descriptor: strings are UTF-8 without control characters, enums are known, repeated fields are at most
  * LIMIT_REPEATED long, booleans are 0 or 1, oneofs that must not be empty are the receiver's to check
  * (body case 0 = a body we do not know).
