@@ -195,6 +195,8 @@ int identity_authenticate(const struct link_identity *claim, struct link_grant *
 	if (role == MAESTRO__ROLE__ROLE_WORKER && strcmp(claim->name, str_or(known->row.name, "")) != 0)
 		return error_set(error, MAESTRO__REFUSED_CODE__REFUSED_NAME, "this key belongs to worker '%s'",
 			known->row.name);
+	if (role == MAESTRO__ROLE__ROLE_WORKER && worker_check_double(service, claim, error))
+		return MAESTRO__REFUSED_CODE__REFUSED_BUSY;
 	if (role != MAESTRO__ROLE__ROLE_WORKER && claim->role != MAESTRO__ROLE__ROLE_NONE && claim->role < role)
 		role = claim->role; /* less than it may be, as it asked */
 	return grant(service, role, ret_grant, error);

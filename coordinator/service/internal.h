@@ -153,6 +153,8 @@ void audit_read(struct conn *conn, const Maestro__Envelope *envelope);
 
 /* client.c, worker.c: one message of a peer */
 void client_message(struct conn *conn, enum channel channel, const Maestro__Envelope *envelope);
+/* Another process with this worker's key while the one that is there may live: REFUSED_BUSY, and the old one is asked. */
+int worker_check_double(struct service *service, const struct link_identity *claim, struct error *error);
 void worker_message(struct conn *conn, enum channel channel, const Maestro__Envelope *envelope);
 
 /* ask.c */

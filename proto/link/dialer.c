@@ -190,6 +190,7 @@ static int prepare_handshake(struct link_handshake *handshake, const struct link
 	handshake->kind = MAESTRO__CONNECTION_KIND__CONNECTION_MAIN;
 	handshake->claim.identity.role = config->role;
 	handshake->claim.identity.incarnation = config->incarnation;
+	id_random(&handshake->claim.identity.instance, sizeof(handshake->claim.identity.instance));
 	handshake->claim.identity.local = local;
 	snprintf(handshake->claim.name, sizeof(handshake->claim.name), "%s", config->name ? config->name : "");
 	r = copy_secrets(handshake, config, error);

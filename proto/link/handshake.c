@@ -168,6 +168,7 @@ static int take_hello(struct link_handshake *handshake, const Maestro__Hello *he
 		return r;
 	identity->role = hello->role;
 	identity->incarnation = hello->has_incarnation ? hello->incarnation : 0;
+	identity->instance = hello->has_instance ? hello->instance : 0;
 	identity->has_key = hello->has_public_key;
 	if (hello->has_public_key)
 		memcpy(identity->key, hello->public_key.data, LINK_KEY_BYTES);
@@ -280,6 +281,8 @@ int handshake_dial(struct link_handshake *handshake, struct buf *out)
 		hello.boot_id = bytes_of(boot_id);
 	hello.has_incarnation = true;
 	hello.incarnation = claim->identity.incarnation;
+	hello.has_instance = claim->identity.instance != 0;
+	hello.instance = claim->identity.instance;
 	envelope.body_case = MAESTRO__ENVELOPE__BODY_HELLO;
 	envelope.hello = &hello;
 	handshake->state = HANDSHAKE_WAIT_CHALLENGE;

@@ -58,6 +58,7 @@ struct link_identity {
 	const char *software;
 	const char *boot_id;
 	uint64_t incarnation;
+	uint64_t instance;           /* random, of its process; 0: it did not say */
 	bool local;                  /* over ipc */
 	uint32_t peer_uid;           /* over ipc */
 	const char *address;         /* for the log: "ipc", "192.0.2.7:51234" */
@@ -90,6 +91,8 @@ size_t link_peer_queued_bytes(const struct link_peer *peer, enum channel channel
 /* Stops and continues reading of a peer (it gets no credit any more, so it slows down). Its acknowledgements are not
  * read either: never stop because a queue towards the same peer is full. */
 void link_peer_set_reading(struct link_peer *peer, bool on);
+/* Asks whether it is still there: what says nothing within within_ms is closed. Harmless while it is being asked. */
+void link_peer_ask(struct link_peer *peer, uint32_t within_ms);
 /* Sends what is queued for at most drain_ms, then closes; `closed` is called (not from within this call). */
 void link_peer_close(struct link_peer *peer, const char *why, uint32_t drain_ms);
 

@@ -43,6 +43,7 @@ void link_peer_destroy(struct link_peer *peer)
 	link_post_cancel(&peer->finish);
 	link_post_cancel(&peer->room);
 	link_timer_deinit(&peer->drain);
+	link_timer_deinit(&peer->answer);
 	for (int i = 0; i < CHANNEL_COUNT; i++) {
 		link_outbox_deinit(&peer->outbox[i]);
 		buf_deinit(&peer->parts[i].data);
@@ -70,6 +71,7 @@ static void peer_end(struct link_peer *peer, const char *why)
 		snprintf(peer->why, sizeof(peer->why), "%s", why);
 	peer->state = LINK_PEER_CLOSED;
 	link_timer_deinit(&peer->drain);
+	link_timer_deinit(&peer->answer);
 	connection_close(&peer->main);
 	connection_close(&peer->bulk);
 	link_post_schedule(peer->link, &peer->finish);
@@ -151,6 +153,21 @@ static void ask(struct link_connection *connection)
 	connection->ping_due = true;
 	connection->pinged_ms = clock_boottime_ms();
 	link_stream_kick(connection->stream);
+}
+
+static void on_unanswered(struct link_timer *timer)
+{
+	peer_end(container_of(timer, struct link_peer, answer), "it did not answer");
+}
+
+void link_peer_ask(struct link_peer *peer, uint32_t within_ms)
+{
+	if (peer->state != LINK_PEER_OPEN || peer->asked_value)
+		return;
+	ask(&peer->main);
+	peer->asked_value = peer->main.ping_value;
+	if (link_timer_set(peer->link, &peer->answer, within_ms, 100) < 0)
+		peer->asked_value = 0;
 }
 
 static bool channel_here(const struct link_connection *connection, enum channel channel)
@@ -328,6 +345,10 @@ static void take_pong(struct link_connection *connection, uint64_t value)
 		return;
 	if (value > connection->answered_value)
 		connection->answered_value = value;
+	if (peer->asked_value && peer->main.answered_value >= peer->asked_value) {
+		peer->asked_value = 0;
+		link_timer_deinit(&peer->answer);
+	}
 	if (peer->fence_value && peer->main.answered_value >= peer->fence_value && peer->bulk.stream && !peer->bulk_ready) {
 		peer->bulk_ready = true;
 		link_stream_kick(peer->bulk.stream);
@@ -466,6 +487,7 @@ int link_peer_new(struct link_peer **ret_peer, struct link *link, struct link_st
 	peer->connection = connection;
 	peer->ops = &no_ops;
 	peer->drain.fire = on_drained;
+	peer->answer.fire = on_unanswered;
 	link_claim_copy(&peer->claim, claim);
 	list_init(&peer->owner_entry);
 	link_post_init(&peer->finish, on_finish);

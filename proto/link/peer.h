@@ -45,7 +45,8 @@ struct link_peer {
 	uint64_t drain_main_value, drain_bulk_value;
 	char why[256];
 	struct link_post finish, room;
-	struct link_timer drain;
+	struct link_timer drain, answer;
+	uint64_t asked_value; /* what its answer to link_peer_ask is a pong of; 0: not being asked */
 
 	/* The owner (listener or dialer), after `closed` and before the peer is freed. NULL: nobody any more. */
 	void (*gone)(struct link_peer *peer, void *owner);

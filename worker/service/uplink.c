@@ -353,8 +353,8 @@ static void on_failed(int code, const char *why, uint32_t retry_ms, void *userda
 {
 	struct service *service = userdata;
 
-	if (code == MAESTRO__REFUSED_CODE__REFUSED_IDENTITY)
-		log_error(service->log, "the coordinator refuses this worker: %s", why);
+	if (code)
+		log_error(service->log, "the coordinator refuses this worker: %s; again in %u s", why, (retry_ms + 500) / 1000);
 	else
 		log_warning(service->log, "no coordinator reached: %s; again in %u s", why, (retry_ms + 500) / 1000);
 }
