@@ -130,6 +130,8 @@ void session_free(struct session *session)
 	sd_event_source_disable_unref(session->kill_timer);
 	sd_event_source_disable_unref(session->activity_timer);
 	sd_event_source_disable_unref(session->show_timer);
+	sd_event_source_disable_unref(session->turn_timer);
+	buf_deinit(&session->behind);
 	sd_event_source_disable_unref(session->hold_timer);
 	sd_event_source_disable_unref(session->flush_timer);
 	sd_event_source_disable_unref(session->listen_source);
@@ -220,13 +222,35 @@ static void note_activity(struct session *session)
 		session_arm(session, &session->activity_timer, due_ms - now_ms, activity_fires);
 }
 
+static int terminal_is_ready(sd_event_source *source, int fd, uint32_t events, void *userdata);
+
 static void take_output(struct session *session, const void *data, size_t len)
 {
-	emulator_write(session->emulator, data, len);
+	size_t shown = emulator_write_some(session->emulator, data, len);
+
+	if (shown < len && buf_append(&session->behind, (const char *)data + shown, len - shown) < 0)
+		emulator_write(session->emulator, (const char *)data + shown, len - shown);
 	transcript_write(session->transcript, data, len, clock_wall_ms());
 	session->output_bytes += len;
 	if (transcript_pending(session->transcript) && !session_armed(session->flush_timer))
 		session_arm(session, &session->flush_timer, TRANSCRIPT_FLUSH_MS, flush_fires);
+}
+
+/* One turn of the emulator, or as many as it takes: a few bytes can ask for a million cells, and workers wait. */
+static bool catch_up(struct session *session, bool all)
+{
+	while (session->behind.len) {
+		buf_consume(&session->behind,
+			emulator_write_some(session->emulator, session->behind.data, session->behind.len));
+		if (!all)
+			break;
+	}
+	return session->behind.len == 0;
+}
+
+static int turn_fires(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	return terminal_is_ready(NULL, -1, EPOLLIN, userdata);
 }
 
 void session_drain(struct session *session, size_t limit_bytes, bool *ret_closed)
@@ -235,7 +259,7 @@ void session_drain(struct session *session, size_t limit_bytes, bool *ret_closed
 	size_t total = 0;
 
 	*ret_closed = false;
-	while (total < limit_bytes && session->pty.master_fd >= 0) {
+	while (catch_up(session, limit_bytes == SIZE_MAX) && total < limit_bytes && session->pty.master_fd >= 0) {
 		ssize_t n = read(session->pty.master_fd, data, sizeof(data));
 
 		if (n < 0 && errno == EINTR)
@@ -247,6 +271,8 @@ void session_drain(struct session *session, size_t limit_bytes, bool *ret_closed
 		take_output(session, data, (size_t)n);
 		total += (size_t)n;
 	}
+	if (session->behind.len && !session_armed(session->turn_timer))
+		session_arm(session, &session->turn_timer, 1, turn_fires);
 }
 
 /* --- what the program is given -------------------------------------------------------------------------------- */

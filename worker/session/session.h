@@ -57,6 +57,7 @@ struct session {
 	struct pty pty;
 	sd_event_source *pty_source;
 	struct buf input;
+	struct buf behind; /* read and written down, but not shown yet */
 	bool wants_output; /* EPOLLOUT is asked for */
 	struct emulator *emulator;
 	struct screen scratch; /* see series_encode */
@@ -68,7 +69,7 @@ struct session {
 	struct list peers;
 	unsigned int peer_count;
 
-	sd_event_source *flush_timer, *hold_timer, *show_timer, *activity_timer, *kill_timer;
+	sd_event_source *flush_timer, *hold_timer, *show_timer, *turn_timer, *activity_timer, *kill_timer;
 	sd_event_source *signal_sources[3];
 
 	uint64_t activity_ms; /* when the last one was told */

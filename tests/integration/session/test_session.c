@@ -314,6 +314,23 @@ static void test_flood_without_reader(void **state)
 	assert_string_equal(buf_text(&output) + output.len - strlen(last), last);
 }
 
+/* A few bytes that ask for a million cells each are shown in turns, to the last of them though no more output comes. Seen to
+ * fail (to hang) without the timer of the next turn. */
+static void test_dear_output_takes_turns(void **state)
+{
+	struct fixture *fixture = *state;
+	struct holder_spec spec = { .cols = 1000, .rows = 1000, .transcript_limit_bytes = UINT64_MAX, .argv = SH("read a; i=0; "
+		"while [ $i -lt 100 ]; do t=\"$t\\033#8\"; i=$((i+1)); done; printf \"$t\\033[2J\\033[Hdone\"; read b") };
+
+	assert_int_equal(fixture_spawn_spec(fixture, &spec), 0);
+	fixture_connect(fixture);
+	fixture_type(fixture, "\r");
+	fixture_wait(fixture, fixture_shows, "done");
+	fixture_type(fixture, "\r");
+	fixture_wait(fixture, fixture_has_exited, NULL);
+	fixture_end(fixture);
+}
+
 static bool has_screenshot(struct fixture *fixture, const void *what)
 {
 	return fixture->got_screenshot;
@@ -405,6 +422,7 @@ int main(int argc, char **argv)
 		SESSION_TEST(test_leftovers),
 		SESSION_TEST(test_terminated_politely),
 		SESSION_TEST(test_flood_without_reader),
+		SESSION_TEST(test_dear_output_takes_turns),
 		SESSION_TEST(test_screenshot),
 		SESSION_TEST(test_synchronized),
 		SESSION_TEST(test_long_path),
