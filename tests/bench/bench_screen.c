@@ -1,15 +1,17 @@
 /* MB/s of the emulator in memory, and bytes of the differences it makes at 30 frames a second of simulated output. Run
- * by hand; best of five. */
+ * by hand; best of three. Then the same streams through a terminal. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include "proto/base/buf.h"
+#include "tests/bench/streams.h"
+#include "tests/bench/terminal.h"
 #include "worker/screen/emulator.h"
 
-#define STREAM_BYTES (16U << 20)
+#define STREAM_BYTES (8U << 20)
 #define CHUNK_BYTES 4096U /* what a PTY returns */
-#define ROUNDS 5U
+#define ROUNDS 3U
 
 static double now_s(void)
 {
@@ -18,82 +20,6 @@ static double now_s(void)
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
-
-static void make_plain(struct buf *out)
-{
-	static const char text[] = "The quick brown fox jumps over the lazy dog, and counts the lines as it goes along.\r\n";
-
-	while (out->len < STREAM_BYTES)
-		buf_append(out, text, sizeof(text) - 1);
-}
-
-static void make_yes(struct buf *out)
-{
-	while (out->len < STREAM_BYTES)
-		buf_append(out, "y\r\n", 3);
-}
-
-static void make_seq(struct buf *out)
-{
-	for (unsigned int i = 0; out->len < STREAM_BYTES; i++)
-		buf_printf(out, "%u\r\n", i);
-}
-
-/* A program that paints the whole screen again, in runs of colour. */
-static void make_repaint(struct buf *out)
-{
-	for (unsigned int frame = 0; out->len < STREAM_BYTES; frame++) {
-		for (unsigned int row = 1; row <= 24; row++) {
-			buf_printf(out, "\033[%u;1H", row);
-			for (unsigned int part = 0; part < 8; part++)
-				buf_printf(out, "\033[38;2;%u;%u;%umcolour %02u", part * 30, row * 10, 128U,
-					(frame + part) % 100);
-		}
-	}
-}
-
-/* One colour a cell, another one each frame. */
-static void make_noise(struct buf *out)
-{
-	uint32_t seed = 1;
-
-	while (out->len < STREAM_BYTES) {
-		buf_append_str(out, "\033[H");
-		for (unsigned int i = 0; i < 80 * 24; i++) {
-			seed = seed * 1664525U + 1013904223U;
-			buf_printf(out, "\033[48;2;%u;%u;%um ", seed >> 24, seed >> 16 & 255, seed >> 8 & 255);
-		}
-	}
-}
-
-static void make_unicode(struct buf *out)
-{
-	while (out->len < STREAM_BYTES)
-		buf_append_str(out, "Grüße, 世界! こんにちは ❤\xef\xb8\x8f 👍🏽 naïve e\xcc\x81\r\n");
-}
-
-static void make_random(struct buf *out)
-{
-	uint32_t seed = 1;
-
-	while (out->len < STREAM_BYTES) {
-		seed = seed * 1664525U + 1013904223U;
-		buf_append_byte(out, (uint8_t)(seed >> 24));
-	}
-}
-
-static const struct {
-	const char *name;
-	void (*make)(struct buf *out);
-} streams[] = {
-	{ "plain", make_plain },
-	{ "yes", make_yes },
-	{ "seq", make_seq },
-	{ "repaint", make_repaint },
-	{ "noise", make_noise },
-	{ "unicode", make_unicode },
-	{ "random", make_random },
-};
 
 static void write_all(struct emulator *emulator, const struct buf *stream)
 {
@@ -153,18 +79,27 @@ static void measure_frames(const struct buf *stream, double *ret_bytes, double *
 	buf_deinit(&update);
 }
 
-int main(void)
+static void measure_memory(void)
 {
 	printf("%-8s %12s %12s %14s %10s\n", "stream", "80x24 MB/s", "200x50 MB/s", "wire kB/s", "us/frame");
-	for (size_t i = 0; i < ARRAY_SIZE(streams); i++) {
-		struct buf stream = BUF_NULL;
+	for (size_t i = 0; i < STREAM_COUNT; i++) {
+		_cleanup_(buf_deinit) struct buf small = BUF_NULL, large = BUF_NULL;
 		double bytes, frame_us;
 
-		streams[i].make(&stream);
-		measure_frames(&stream, &bytes, &frame_us);
-		printf("%-8s %12.1f %12.1f %14.2f %10.1f\n", streams[i].name, measure_write(&stream, 80, 24),
-			measure_write(&stream, 200, 50), bytes / 1e3, frame_us);
-		buf_deinit(&stream);
+		streams[i].make(&small, 80, 24, STREAM_BYTES);
+		streams[i].make(&large, 200, 50, STREAM_BYTES);
+		measure_frames(&small, &bytes, &frame_us);
+		printf("%-8s %12.1f %12.1f %14.2f %10.1f\n", streams[i].name, measure_write(&small, 80, 24),
+			measure_write(&large, 200, 50), bytes / 1e3, frame_us);
 	}
-	return 0;
+}
+
+/* bench-screen [STREAM]: only the terminals, only this stream. */
+int main(int argc, char **argv)
+{
+	if (argc == 4 && strcmp(argv[1], "--feed") == 0)
+		return terminal_feed(argv[2], argv[3]);
+	if (argc == 1)
+		measure_memory();
+	return terminal_measure(argc == 2 ? argv[1] : NULL);
 }
