@@ -191,32 +191,25 @@ static void step(struct emulator *emulator, uint8_t byte)
 
 /* --- UTF-8: Unicode's table 3-7, one U+FFFD for each maximal broken part --- */
 
+/* What may follow each first byte of a code, and how many bytes that are. */
+static unsigned int code_shape(uint8_t first, uint8_t *ret_low, uint8_t *ret_high)
+{
+	*ret_low = first == 0xe0 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80;
+	*ret_high = first == 0xed ? 0x9f : first == 0xf4 ? 0x8f : 0xbf;
+	return first < 0xc2 || first > 0xf4 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+}
+
 static void start_code(struct emulator *emulator, uint8_t byte)
 {
 	struct parser *parser = &emulator->parser;
+	unsigned int bytes = code_shape(byte, &parser->low, &parser->high);
 
-	parser->low = 0x80;
-	parser->high = 0xbf;
-	if (byte >= 0xc2 && byte <= 0xdf) {
-		parser->need = 1;
-		parser->code = byte & 0x1f;
-	} else if (byte >= 0xe0 && byte <= 0xef) {
-		parser->need = 2;
-		parser->code = byte & 0x0f;
-		if (byte == 0xe0)
-			parser->low = 0xa0;
-		if (byte == 0xed)
-			parser->high = 0x9f;
-	} else if (byte >= 0xf0 && byte <= 0xf4) {
-		parser->need = 3;
-		parser->code = byte & 0x07;
-		if (byte == 0xf0)
-			parser->low = 0x90;
-		if (byte == 0xf4)
-			parser->high = 0x8f;
-	} else {
+	if (bytes == 1) {
 		print_code(emulator, 0xfffd);
+		return;
 	}
+	parser->need = (uint8_t)(bytes - 1);
+	parser->code = byte & (0x7fU >> bytes);
 }
 
 /* Whether the byte was taken. */
@@ -237,6 +230,31 @@ static bool continue_code(struct emulator *emulator, uint8_t byte)
 	return true;
 }
 
+/* A whole code, or the maximal broken part of one, that lies in one piece: what start_code and continue_code do byte by
+ * byte. Returns `at` if the end may cut it. */
+static const uint8_t *whole_code(struct emulator *emulator, const uint8_t *at, const uint8_t *end)
+{
+	uint8_t low, high;
+	unsigned int need = code_shape(*at, &low, &high);
+	uint32_t code = *at & (0x7fU >> need);
+
+	if (end - at < 4)
+		return at;
+	if (need == 1) {
+		print_code(emulator, 0xfffd);
+		return at + 1;
+	}
+	for (unsigned int i = 1; i < need; i++, low = 0x80, high = 0xbf) {
+		if (at[i] < low || at[i] > high) {
+			print_code(emulator, 0xfffd);
+			return at + i;
+		}
+		code = code << 6 | (at[i] & 0x3f);
+	}
+	print_code(emulator, code);
+	return at + need;
+}
+
 static void step_high(struct emulator *emulator, uint8_t byte)
 {
 	uint8_t state = emulator->parser.state;
@@ -247,8 +265,9 @@ static void step_high(struct emulator *emulator, uint8_t byte)
 		put(&emulator->parser, byte);
 }
 
-/* Whether one of eight bytes is no printable ASCII: below 0x20, 0x7f, or above. */
-static bool ends_text(uint64_t bytes)
+/* The upper bits of those of eight bytes that are no printable ASCII: below 0x20, 0x7f, or above. The lowest of them is
+ * exact; those after it may be there for a carry. */
+static uint64_t ends_text(uint64_t bytes)
 {
 	const uint64_t ones = 0x0101010101010101ULL, high = 0x80 * ones;
 
@@ -261,8 +280,9 @@ static const uint8_t *end_of_text(const uint8_t *at, const uint8_t *end)
 
 	for (; end - at >= 8; at += 8) {
 		memcpy(&bytes, at, sizeof(bytes));
-		if (ends_text(bytes))
-			break;
+		bytes = ends_text(bytes);
+		if (bytes)
+			return at + __builtin_ctzll(bytes) / 8;
 	}
 	while (at < end && *at >= 0x20 && *at < 0x7f)
 		at++;
@@ -277,22 +297,36 @@ static const uint8_t *add_params(struct parser *parser, const uint8_t *at, const
 	return at;
 }
 
+/* A piece that the table would take byte by byte to the same end, or nothing. */
+static const uint8_t *take_piece(struct emulator *emulator, const uint8_t *at, const uint8_t *end)
+{
+	struct parser *parser = &emulator->parser;
+	const uint8_t *text;
+
+	if (parser->state == CSI_PARAM)
+		return add_params(parser, at, end);
+	if (parser->state != GROUND)
+		return at;
+	if (*at >= 0x80)
+		return whole_code(emulator, at, end);
+	text = end_of_text(at, end);
+	if (text > at)
+		print_ascii(emulator, at, (size_t)(text - at));
+	return text;
+}
+
 size_t parser_write(struct emulator *emulator, const uint8_t *data, size_t len, uint64_t work_limit)
 {
-	const uint8_t *at = data, *end = data + len, *text;
+	const uint8_t *at = data, *end = data + len, *next;
 
 	while (at < end && (emulator->work < work_limit || at == data)) {
 		if (emulator->parser.need) {
 			at += continue_code(emulator, *at);
 			continue;
 		}
-		if (emulator->parser.state == GROUND && (text = end_of_text(at, end)) > at) {
-			print_ascii(emulator, at, (size_t)(text - at));
-			at = text;
-			continue;
-		}
-		if (emulator->parser.state == CSI_PARAM && *at >= '0' && *at <= ';') {
-			at = add_params(&emulator->parser, at, end);
+		next = take_piece(emulator, at, end);
+		if (next > at) {
+			at = next;
 			continue;
 		}
 		if (*at < 0x80)

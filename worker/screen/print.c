@@ -127,8 +127,8 @@ void print_ascii(struct emulator *emulator, const uint8_t *data, size_t len)
 /* Letters, ideographs and boxes that never join what stands before them; the rest is looked up. */
 static bool code_simple(uint32_t code, unsigned int *ret_width)
 {
-	if ((code >= 0x20 && code < 0x7f) || (code >= 0xa1 && code < 0x300 && code != 0xa9 && code != 0xad && code != 0xae) ||
-		(code >= 0x400 && code < 0x483) || (code >= 0x2500 && code < 0x25a0) || code == 0xfffd) {
+	if (code == 0xfffd || (code >= 0x20 && code < 0x7f) || (code >= 0xa1 && code < 0x300 && code != 0xa9 && code != 0xad && code != 0xae) ||
+		(code >= 0x400 && code < 0x483) || (code >= 0x2500 && code < 0x25a0)) {
 		*ret_width = 1;
 		return true;
 	}

@@ -287,17 +287,36 @@ void scrollback_halve(struct scrollback *scrollback)
 		free(take_oldest(scrollback));
 }
 
+/* The packed line as it is: a run has one style, and letters need no other mark. */
+static void mark_line(const uint8_t *at, struct screen_marks *marks)
+{
+	struct screen_cell cell;
+	struct line_head line;
+	struct run_head run;
+
+	memcpy(&line, at, sizeof(line));
+	at += sizeof(line);
+	for (unsigned int done = 0; done < line.cells; done += run.count) {
+		memcpy(&run, at, sizeof(run));
+		at += sizeof(run);
+		cell = (struct screen_cell){ .glyph = ' ', .style = run.style };
+		screen_collect_mark(marks, &cell, 1);
+		for (unsigned int i = 0; run.raw && i < run.count; i++) {
+			memcpy(&cell, at + i * sizeof(cell), sizeof(cell));
+			if (cell.glyph & SCREEN_GLYPH_CLUSTER)
+				screen_collect_mark(marks, &cell, 1);
+		}
+		at += run.count * (run.raw ? sizeof(cell) : 1);
+	}
+}
+
 void scrollback_mark(const struct scrollback *scrollback, struct screen_marks *marks)
 {
-	struct screen_cell cells[SCREEN_COLS_MAX];
 	struct scrollback_chunk *chunk;
-	unsigned int count;
 
 	for (size_t i = 0; i < scrollback->chunk_count; i++) {
 		chunk = scrollback->chunks[i];
-		for (uint32_t line = 0; line < chunk->lines; line++) {
-			count = unpack_line(chunk, line, cells, ARRAY_SIZE(cells), NULL);
-			screen_collect_mark(marks, cells, count);
-		}
+		for (uint32_t line = 0; line < chunk->lines; line++)
+			mark_line(chunk->data + *line_offset(chunk, line), marks);
 	}
 }
