@@ -30,7 +30,8 @@ void emulator_write(struct emulator *emulator, const void *data, size_t len);
  * them went over EMULATOR_WORK_CELLS_MAX cells (a few milliseconds); the rest is to be written again. A command of four
  * bytes can move a million cells. */
 size_t emulator_write_some(struct emulator *emulator, const void *data, size_t len);
-/* Clamps as emulator_new. Lines of the primary screen flow to the new width. -ENOMEM: unchanged. */
+/* Clamps as emulator_new. Lines of the primary screen flow to the new width, at a cost that the length of the scrollback
+ * does not change. -ENOMEM: unchanged. */
 int emulator_resize(struct emulator *emulator, unsigned int cols, unsigned int rows);
 /* What a full reset (RIS) does. */
 void emulator_reset(struct emulator *emulator);
@@ -61,7 +62,8 @@ struct emulator_prompts {
 struct emulator_prompts emulator_prompts(const struct emulator *emulator);
 
 /* Lines that left the primary screen at its top, oldest first. Line numbers count from the beginning:
- * first() to first() + count() - 1 are there. A resize flows the lines again and so gives them new numbers. */
+ * first() to first() + count() - 1 are there. A resize flows the newest lines again, as many as the screen can show, and
+ * so gives those new numbers; the others keep theirs and the width they had. */
 uint64_t emulator_scrollback_first(const struct emulator *emulator);
 size_t emulator_scrollback_count(const struct emulator *emulator);
 size_t emulator_scrollback_bytes(const struct emulator *emulator);

@@ -1,11 +1,14 @@
-/* Lines in a new width. Rows that a program wrapped are joined and cut again; all lines pass through a new
- * scrollback, whose newest ones then become the screen. */
+/* Lines in a new width. Rows that a program wrapped are joined and cut again: those of the screen, and as many of the
+ * newest lines above it as the new screen can show. They pass through a small scrollback, whose newest lines then become
+ * the screen and whose others go back. The lines further up keep the width they had, so that a resize costs no more for
+ * a long past; whoever shows them cuts them then. */
 #include "worker/screen/internal.h"
 
 #include <string.h>
 
 #define PACKED_CELL_BYTES_MAX 24U /* a cell alone on its line, with all heads */
 #define CHUNK_SLACK_BYTES (4U << 16)
+#define FLOW_CELLS_MAX 65536U /* beyond what the new screen holds; a longer line is cut where it is now */
 
 struct flow {
 	struct scrollback out;
@@ -85,14 +88,37 @@ static int add_row(struct flow *flow, const struct screen_cell *cells, unsigned 
 	return wrapped ? 0 : flush(flow, false);
 }
 
-static int flow_scrollback(struct flow *flow, const struct scrollback *from)
+/* How many of the newest lines may come to stand on the new screen, whole lines where they are not too long, and how
+ * many cells those have. */
+static size_t lines_to_flow(const struct scrollback *from, unsigned int cols, unsigned int rows, size_t *ret_cells)
+{
+	size_t lines = 0, cells = 0, height = 0, length = 0, limit = (size_t)rows * cols + FLOW_CELLS_MAX;
+	unsigned int count;
+	bool wrapped;
+
+	for (; lines < from->count && cells < limit; lines++) {
+		count = scrollback_read(from, from->count - 1 - lines, NULL, 0, &wrapped);
+		if (!wrapped && lines) {
+			height += length > cols ? (length + cols - 1) / cols : 1;
+			length = 0;
+		}
+		if (!wrapped && height >= rows)
+			break;
+		length += count;
+		cells += count + 1;
+	}
+	*ret_cells = cells;
+	return lines;
+}
+
+static int flow_scrollback(struct flow *flow, const struct scrollback *from, size_t lines)
 {
 	struct screen_cell cells[SCREEN_COLS_MAX];
 	unsigned int count;
 	bool wrapped;
 	int r;
 
-	for (size_t i = 0; i < from->count; i++) {
+	for (size_t i = from->count - lines; i < from->count; i++) {
 		count = scrollback_read(from, i, cells, ARRAY_SIZE(cells), &wrapped);
 		r = add_row(flow, cells, count, wrapped, -1);
 		if (r < 0)
@@ -158,9 +184,24 @@ static void take_rows(struct flow *flow, unsigned int rows, uint64_t top, struct
 	grid->cursor_col = flow->cursor_col;
 }
 
-static size_t packed_bytes_max(const struct emulator *emulator)
+/* Where memory is short a line is lost, as when it scrolls away. */
+static void put_back(struct scrollback *to, size_t lines, const struct scrollback *flowed)
 {
-	return (size_t)emulator->screen.rows * (emulator->screen.cols + 1) * PACKED_CELL_BYTES_MAX + CHUNK_SLACK_BYTES;
+	struct screen_cell cells[SCREEN_COLS_MAX];
+	unsigned int count;
+	bool wrapped;
+
+	scrollback_truncate(to, lines);
+	for (size_t i = 0; i < flowed->count; i++) {
+		count = scrollback_read(flowed, i, cells, ARRAY_SIZE(cells), &wrapped);
+		(void)scrollback_push(to, cells, count, wrapped);
+	}
+}
+
+static size_t packed_bytes_max(const struct emulator *emulator, size_t cells)
+{
+	return ((size_t)emulator->screen.rows * (emulator->screen.cols + 1) + cells) * PACKED_CELL_BYTES_MAX +
+		CHUNK_SLACK_BYTES;
 }
 
 int reflow(struct emulator *emulator, const struct screen_row *old, unsigned int cols, unsigned int rows,
@@ -168,8 +209,8 @@ int reflow(struct emulator *emulator, const struct screen_row *old, unsigned int
 {
 	struct flow flow = { .cols = cols };
 	struct scrollback *scrollback = &emulator->scrollback;
-	size_t limit = scrollback->limit_bytes;
 	unsigned int count;
+	size_t lines, cells;
 	int r;
 
 	if (grid->cursor_row >= emulator->screen.rows)
@@ -177,20 +218,18 @@ int reflow(struct emulator *emulator, const struct screen_row *old, unsigned int
 	if (grid->cursor_col >= emulator->screen.cols)
 		grid->cursor_col = emulator->screen.cols - 1;
 	count = content_rows(emulator, old, grid->cursor_row);
-	scrollback_init(&flow.out, limit + packed_bytes_max(emulator));
-	flow.out.first = scrollback->first;
-	r = flow_scrollback(&flow, scrollback);
+	lines = lines_to_flow(scrollback, cols, rows, &cells);
+	scrollback_init(&flow.out, packed_bytes_max(emulator, cells));
+	flow.out.first = scrollback->first + scrollback->count - lines;
+	r = flow_scrollback(&flow, scrollback, lines);
 	if (r == 0)
 		r = flow_screen(&flow, emulator, old, count, grid);
 	if (r == 0)
 		r = screen_grid_new(&emulator->screen, cols, rows, &grid->row, &grid->slab);
-	if (r < 0) {
-		scrollback_deinit(&flow.out);
-		return r;
+	if (r == 0) {
+		take_rows(&flow, rows, find_top(&flow, rows, count == emulator->screen.rows), grid);
+		put_back(scrollback, lines, &flow.out);
 	}
-	take_rows(&flow, rows, find_top(&flow, rows, count == emulator->screen.rows), grid);
-	scrollback_set_limit(&flow.out, limit);
-	scrollback_deinit(scrollback);
-	*scrollback = flow.out;
-	return 0;
+	scrollback_deinit(&flow.out);
+	return r;
 }

@@ -42,33 +42,56 @@ static int put_style(struct buf *out, const struct screen_style *style)
 	return r ? r : buf_append_str(out, "m");
 }
 
-static int put_cells(struct buf *out, const struct screen *screen, const struct screen_cell *cells, size_t count)
+/* What is being written: lines that a program wrapped are cut at `cols`, whatever width they had. */
+struct writer {
+	struct buf *out;
+	const struct screen *screen;
+	unsigned int cols, col;
+	uint16_t style;
+};
+
+static int end_line(struct writer *writer)
 {
-	uint16_t style = 0;
+	uint16_t style = writer->style;
+
+	writer->col = writer->style = 0;
+	return buf_append_str(writer->out, style ? "\033[0m\n" : "\n");
+}
+
+static int put_cell(struct writer *writer, const struct screen_cell *cell)
+{
+	char buffer[SCREEN_CLUSTER_BYTES_MAX];
+	const char *text;
+	size_t len = screen_cell_text(writer->screen, cell, buffer, &text);
 	int r = 0;
 
-	for (size_t i = 0; !r && i < count; i++) {
-		char buffer[SCREEN_CLUSTER_BYTES_MAX];
-		const char *text;
-		size_t len = screen_cell_text(screen, &cells[i], buffer, &text);
+	if (writer->col + cell->width > writer->cols && cell->width)
+		r = end_line(writer);
+	if (!r && cell->style != writer->style)
+		r = put_style(writer->out, screen_style(writer->screen, writer->style = cell->style));
+	writer->col += cell->width;
+	return r ? r : buf_append(writer->out, text, len);
+}
 
-		if (cells[i].style != style)
-			r = put_style(out, screen_style(screen, style = cells[i].style));
-		if (!r)
-			r = buf_append(out, text, len);
-	}
-	return r ? r : buf_append_str(out, style ? "\033[0m\n" : "\n");
+static int put_cells(struct writer *writer, const struct screen_cell *cells, size_t count, bool wrapped)
+{
+	int r = 0;
+
+	for (size_t i = 0; !r && i < count; i++)
+		r = put_cell(writer, &cells[i]);
+	return r || wrapped ? r : end_line(writer);
 }
 
 int ansi_screen(const struct screen *screen, struct buf *out)
 {
+	struct writer writer = { .out = out, .screen = screen, .cols = screen->cols };
 	unsigned int rows = screen->rows;
 	int r = 0;
 
 	while (rows && !screen->row[rows - 1].used)
 		rows--;
 	for (unsigned int i = 0; !r && i < rows; i++)
-		r = put_cells(out, screen, screen->row[i].cells, screen->row[i].used);
+		r = put_cells(&writer, screen->row[i].cells, screen->row[i].used, false);
 	return r;
 }
 
@@ -76,17 +99,21 @@ int ansi_screen(const struct screen *screen, struct buf *out)
 int ansi_scrollback(const struct emulator *emulator, size_t max_bytes, struct buf *out)
 {
 	uint64_t first = emulator_scrollback_first(emulator), end = first + emulator_scrollback_count(emulator), line = end;
+	struct writer writer = { .out = out, .screen = emulator_screen(emulator), .cols = emulator_screen(emulator)->cols };
 	struct screen_cell cells[SCREEN_COLS_MAX];
 	size_t before = out->len, guess = 0;
+	bool wrapped = false;
 	int r = 0;
 
 	while (line > first && guess < max_bytes)
 		guess += emulator_scrollback_read(emulator, --line, cells, ARRAY_SIZE(cells), NULL) + 1;
 	for (; !r && line < end; line++) {
-		size_t count = emulator_scrollback_read(emulator, line, cells, ARRAY_SIZE(cells), NULL);
+		size_t count = emulator_scrollback_read(emulator, line, cells, ARRAY_SIZE(cells), &wrapped);
 
-		r = put_cells(out, emulator_screen(emulator), cells, count < ARRAY_SIZE(cells) ? count : ARRAY_SIZE(cells));
+		r = put_cells(&writer, cells, count < ARRAY_SIZE(cells) ? count : ARRAY_SIZE(cells), wrapped);
 	}
+	if (!r && wrapped) /* goes on in the screen */
+		r = end_line(&writer);
 	if (!r && out->len - before > max_bytes) { /* colours took more: whole lines go from the front */
 		size_t cut = out->len - before - max_bytes;
 		const uint8_t *newline = memchr(out->data + before + cut, '\n', out->len - before - cut);

@@ -144,6 +144,22 @@ static void test_ansi(void **state)
 		"\033[0;38;2;1;2;3ma\033[0;48;5;200mb\033[0;92mc\033[0m\n\n\033[0;4:3md\033[0m\n");
 }
 
+/* Lines above the screen may have another width than it: they are cut at the screen's when they are shown. */
+static void test_ansi_scrollback(void **state)
+{
+	_cleanup_(emulator_free_p) struct emulator *emulator = NULL;
+	_cleanup_(buf_deinit) struct buf out = BUF_NULL;
+	const char long_line[] = "0123456789\033[31mabc\r\n";
+
+	assert_int_equal(emulator_new(&emulator, 12, 2, 1 << 20), 0);
+	for (unsigned int i = 0; i < 100; i++)
+		emulator_write(emulator, long_line, strlen(long_line));
+	assert_int_equal(emulator_resize(emulator, 5, 2), 0);
+	assert_int_equal(ansi_scrollback(emulator, 1 << 20, &out), 0);
+	assert_memory_equal(buf_text(&out), "01234\n56789\n\033[0;31mabc\033[0m\n\033[0;31m01234\033[0m\n", 40);
+	assert_null(strstr(buf_text(&out), "012345"));
+}
+
 /* --- environment -------------------------------------------------------------------------------------------------- */
 
 static const char *find(char **environment, const char *name)
@@ -468,6 +484,7 @@ int main(void)
 		cmocka_unit_test(test_series_back_to_the_same),
 		cmocka_unit_test(test_series_resize),
 		cmocka_unit_test(test_ansi),
+		cmocka_unit_test(test_ansi_scrollback),
 		cmocka_unit_test(test_environment),
 		FILE_TEST(test_transcript_items),
 		FILE_TEST(test_transcript_grows),
