@@ -23,6 +23,7 @@ struct executor {
 	uint64_t began_ms;
 	unsigned int gathered;
 	char *trouble, *hint;
+	uint64_t probe_ms; /* while there is trouble: when writing is tried next, however often somebody comes meanwhile */
 };
 
 /* --- loading ------------------------------------------------------------------------------------------------- */
@@ -88,7 +89,7 @@ static int reload(struct executor *executor, struct error *error)
 
 static void arm_timer(struct executor *executor)
 {
-	uint64_t at = executor->trouble ? clock_boottime_ms() + PROBE_MS : core_deadline(executor->core);
+	uint64_t at = executor->trouble ? executor->probe_ms : core_deadline(executor->core);
 
 	if (at == UINT64_MAX) {
 		sd_event_source_set_enabled(executor->timer, SD_EVENT_OFF);
@@ -138,6 +139,7 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 
 	if (executor->trouble) {
 		probe(executor);
+		executor->probe_ms = clock_boottime_ms() + PROBE_MS;
 		arm_timer(executor);
 		return 0;
 	}
@@ -195,6 +197,7 @@ static void fail(struct executor *executor, int r, struct error *error)
 		return;
 	}
 	executor->gathered = 0;
+	executor->probe_ms = clock_boottime_ms() + PROBE_MS;
 	arm_timer(executor);
 	executor->ops->failed(executor->trouble, executor->userdata);
 }
