@@ -84,7 +84,7 @@ done
 wait_for 30 no_holders && pass "no holder stays behind" || fail "no holder stays behind" "$(holders)"
 
 # What a holder left on its end: unreadable, the attempt fails with a reason, once.
-for how in cut empty; do
+for how in cut empty flip; do
 	begin "exit $how"
 	halt KILL "$worker"
 	touch "$place/go.$id"
@@ -92,12 +92,24 @@ for how in cut empty; do
 	file=$state/sessions/$id.1/exit
 	kill -KILL $(holders)
 	wait_for 10 no_holders
-	case $how in cut) truncate -s 3 "$file" ;; empty) : > "$file" ;; esac
+	case $how in cut) truncate -s 3 "$file" ;; empty) : > "$file" ;; flip) flip "$file" $(($(stat -c %s "$file") / 2)) ;; esac
 	start_worker w1 && worker=$started
 	wait_for 60 is_over "$id"
 	is "with its exit damaged ($how) it is not guessed how it ended" "failed 1" "$(state_of "$id") $(ran "$id")"
 	like "and says why" 'holder|exit' "$(field_of "$id" reason)"
 done
+
+# A prompt that was handed over is nobody's any more.
+begin "prompt"
+prompt=$(find "$state/sessions/$id.1" -name 'prompt*' | head -n 1)
+if [ -n "$prompt" ]; then
+	halt KILL "$worker"
+	head -c 40 /dev/urandom > "$prompt"
+	start_worker w1 && worker=$started
+fi
+touch "$place/go.$id"
+check "with its prompt damaged a session that runs ends well" maestro wait "$id"
+is "and ran once" "review 1" "$(state_of "$id") $(ran "$id")"
 
 # A transcript: what is whole is shown, what is not is a gap.
 id=$(maestro run -a command --title output 'for i in $(seq 1 20000); do echo "line $i of the output"; done; exit 1')
@@ -120,6 +132,7 @@ for how in cut empty flip; do
 		damaged "$mind/$file" $how refuses "$file: $how" 1 "$file|certificate|key" timeout 10 maestro-coordinator run --listen 127.0.0.1:0
 	done
 done
+for how in cut empty flip; do damaged "$mind/admin.key" $how refuses "admin.key: $how" 1 'admin.key' run_coordinator; done
 for how in cut empty; do damaged "$mind/cluster" $how refuses "cluster: $how" 1 'cluster' run_coordinator; done
 sqlite3 "$mind/coordinator.db" 'PRAGMA wal_checkpoint(TRUNCATE)' > checkpoint.log 2>&1
 damaged "$mind/coordinator.db" cut refuses "half a database" 1 'coordinator.db' run_coordinator
@@ -133,6 +146,26 @@ rm "$MAESTRO_HOME/config/coordinator.conf"
 start_coordinator
 is "everything is there afterwards" "$(grep -c . "$place/ran")" "$(maestro ls --all --json | jq '[.[] | select(.title != "output")] | length')"
 start_worker w1
+worker=$started
 wait_for 30 worker_is w1 ready && pass "and the worker is ready" || fail "and the worker is ready" "$(maestro worker ls)"
 id=$(maestro run -a command --title last "echo x > x")
 check "and works" maestro wait "$id"
+
+# A flipped byte in what the database had written ahead: it comes up with what is before it, or says that it does not, and
+# what the worker holds is not thrown away for it.
+begin "ahead"
+halt KILL "$coordinator"
+if [ -s "$mind/coordinator.db-wal" ]; then
+	flip "$mind/coordinator.db-wal" $(($(stat -c %s "$mind/coordinator.db-wal") * 3 / 4))
+	start_coordinator
+	check "a flipped byte in the WAL leaves a whole database" maestro-coordinator check
+	check "and a whole audit log" maestro audit --verify
+	check "the session runs on" kill -0 "$pid"
+	known=$(maestro show "$id" --json 2> /dev/null | jq -r .state)
+	asked=$(maestro question ls --json 2> /dev/null | jq length)
+	[ "$known" = running ] || [ "${asked:-0}" -gt 0 ] || wait_for 60 sh -c "[ \"\$(maestro question ls --json | jq length)\" -gt 0 ] || [ \"\$(maestro show $id --json | jq -r .state)\" = running ]"
+	like "its task is known, or the admin is asked" '^running|^[a-z]* [1-9]' "$(maestro show "$id" --json 2> /dev/null | jq -r .state) $(maestro question ls --json | jq length)"
+else
+	fail "there is a WAL to damage"
+fi
+touch "$place/go.$id"

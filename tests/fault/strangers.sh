@@ -12,7 +12,9 @@ stranger() { python3 "$MAESTRO_TESTS/support/stranger.py" "$@"; }
 files() { find "/proc/$coordinator/fd" -mindepth 1 2> /dev/null | wc -l; }
 memory_kib() { sed -n 's/^VmRSS:[^0-9]*\([0-9]*\).*/\1/p' "/proc/$coordinator/status"; }
 make_repo repo
-start_coordinator --listen 127.0.0.1:0
+echo 0 > "$place/wall"
+start coordinator with_faults FAULT_PROGRAM=maestro-coordinator FAULT_WALL="$place/wall" maestro-coordinator run --listen 127.0.0.1:0
+coordinator=$started
 port=$(sed -n 's/^tls+tcp:\/\/127.0.0.1://p' <<< "$ready")
 maestro token create --role worker > "$place/token"
 check "a worker joins over TLS" maestro-worker join "127.0.0.1:$port" --name w1 --token-file "$place/token"
@@ -62,6 +64,10 @@ refuses "a token is good once" 1 'token' join w2 "$place/token"
 sed 's/\(.*\)./\1x/' "$place/token" > "$place/bad"
 maestro token create --role worker | tr 'a-f' 'b-fa' > "$place/wrong"
 refuses "a token that was changed" 1 'token|certificate' join w2 "$place/wrong"
+maestro token create --role worker --ttl 1h > "$place/late"
+echo 3601000 > "$place/wall"
+refuses "a token that has expired, and what to do" 1 'expired.*maestro token create' join w2 "$place/late"
+echo 0 > "$place/wall"
 maestro token create --role viewer > "$place/viewer"
 refuses "a viewer's token makes no worker" 1 'token|worker|role' join w2 "$place/viewer"
 maestro token create --role worker > "$place/token2"
