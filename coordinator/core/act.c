@@ -119,6 +119,8 @@ static const char *push_obstacle(const struct core *core, const struct task *tas
 	const struct attempt *attempt = current_attempt(task);
 
 	*ret_hint = "`maestro retry` starts a next attempt";
+	if (task->removal.wanted)
+		return "it is being removed";
 	if (task->row.state != FAILED || !attempt)
 		return "only what failed at its push can be pushed again";
 	if (!str_starts(str_or(attempt->row.reason, ""), "push:") && !attempt->row.push_of)
@@ -163,6 +165,11 @@ static void act_retry(struct core *core, struct task *task, const struct act *a)
 			"it is %s, and only what failed, was lost, cancelled or rejected can be tried again", state_of(task));
 		return;
 	}
+	if (task->removal.wanted && !task->removal.old) {
+		refuse(a, MAESTRO__FAILURE_CODE__FAILURE_FAILED, NULL, "it is being removed");
+		return;
+	}
+	removal_end(task); /* it ended long ago, and lives again */
 	task->row.start_failures = 0;
 	task->retry_at_ms = 0;
 	task_retry(core, a->fx, task, a->act->fresh);

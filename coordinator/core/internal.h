@@ -294,6 +294,8 @@ void handle_queue(struct core *core, const struct core_event *event, struct core
 void removal_begin(struct core *core, struct core_effects *fx, struct task *task, const struct core_client *client,
 	bool force);
 /* Nobody asked for it, and nobody is told: the task ended long ago. */
+/* Nobody is told. */
+void removal_end(struct task *task);
 void removal_begin_old(struct core *core, struct core_effects *fx, struct task *task);
 /* Goes on with removals whose task is over. */
 void removal_continue(struct core *core, struct core_effects *fx, struct task *task);

@@ -86,7 +86,7 @@ void debts_forget(struct core *core, struct core_effects *fx, const char *worker
 
 /* --- the removal --------------------------------------------------------------------------------------------- */
 
-static void removal_end(struct task *task)
+void removal_end(struct task *task)
 {
 	free(task->removal.actor);
 	memset(&task->removal, 0, sizeof(task->removal));

@@ -301,6 +301,30 @@ static void test_an_age_outlives_a_restart(void **state)
 	assert_int_equal(age_of(&world, 1), 0);
 }
 
+/* Somebody tries again what is just being removed as old: it lives. What a person removes is not tried again. (Seen red
+ * without removal_end in act_retry: it was stopped and removed; found by seed 1004829 of tests/sim.) */
+static void test_what_is_tried_again_stays(void **state)
+{
+	_cleanup_(world_deinit) struct world world;
+	struct core_config config = config_of(DAY_MS);
+
+	world_init(&world, &config);
+	add_slots(&world, "w", 4);
+	submit(&world, (struct wish){ 0 });
+	report(&world, 1, FAILED_PHASE, false);
+	assert_true(pass_until_asked(&world, 1, 3 * DAY_MS));
+	act(&world, 1, MAESTRO__TASK_ACTION__ACT_RETRY, false);
+	assert_int_equal(state_of(&world, 1), STARTING);
+	answer(&world, 1, 1, NULL);
+	report(&world, 1, FAILED_PHASE, false);
+	assert_non_null(core_task(world.core, 1));
+	act(&world, 1, MAESTRO__TASK_ACTION__ACT_REMOVE, false);
+	act(&world, 1, MAESTRO__TASK_ACTION__ACT_RETRY, false);
+	assert_int_equal(state_of(&world, 1), MAESTRO__TASK_STATE__TASK_FAILED);
+	answer(&world, 1, 2, NULL);
+	assert_null(core_task(world.core, 1));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -312,6 +336,7 @@ int main(void)
 		cmocka_unit_test(test_a_worker_that_was_away_is_told),
 		cmocka_unit_test(test_a_removed_worker_owes_nothing),
 		cmocka_unit_test(test_an_age_outlives_a_restart),
+		cmocka_unit_test(test_what_is_tried_again_stays),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
