@@ -507,7 +507,10 @@ static void take_load(struct core *core, struct worker *worker, const Maestro__E
 static void handle_heartbeat(struct core *core, struct worker *worker, const Maestro__Envelope *envelope,
 	struct core_effects *fx)
 {
-	if (worker->phase == WORKER_UP && worker->inventory) {
+	const Maestro__Heartbeat *beat = envelope->heartbeat;
+
+	/* Its reports are said by now, unless its disk keeps them back: what they leave unsaid was said to another database. */
+	if (worker->phase == WORKER_UP && worker->inventory && !(beat->has_behind && beat->behind)) {
 		restore_settle(core, fx, worker);
 		forget_inventory(worker);
 	}

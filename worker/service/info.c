@@ -143,6 +143,7 @@ void info_heartbeat(struct service *service)
 	heartbeat.load_percent = load.load_percent;
 	heartbeat.memory_free_bytes = load.memory_free_bytes;
 	heartbeat.disk_free_bytes = load.disk_free_bytes;
+	heartbeat.has_behind = heartbeat.behind = !service_idle(service);
 	envelope.body_case = MAESTRO__ENVELOPE__BODY_HEARTBEAT;
 	envelope.heartbeat = &heartbeat;
 	uplink_send(service, CHANNEL_CONTROL, &envelope);
