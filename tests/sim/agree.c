@@ -81,6 +81,8 @@ static void check_console(struct world *world, struct sim_view *view)
 {
 	uint64_t digest = look(world, view->task);
 
+	if (world->gathered)
+		return; /* it is told when that is committed */
 	if (!view->changed && digest != view->digest)
 		broken(world, "P8", "task=%" PRIu64 " looks other than what consoles were told", view->task);
 	view->digest = digest;
@@ -178,6 +180,8 @@ static void check_counts(struct world *world, const struct sim_worker *worker)
 		used += task->state == MAESTRO__TASK_STATE__TASK_STARTING || task->state == MAESTRO__TASK_STATE__TASK_RUNNING;
 		idle += task->state == MAESTRO__TASK_STATE__TASK_REVIEW && live;
 	}
+	if (view->state == MAESTRO__WORKER_STATE__WORKER_READY && !worker->far)
+		broken(world, "LINK", "%s is said to be ready, and its connection is closed", worker->name);
 	if (view->used != used || view->idle != idle)
 		broken(world, "SLOTS", "%s is said to have %u at work and %u idle, and has %u and %u", worker->name, view->used,
 			view->idle, used, idle);
@@ -187,6 +191,7 @@ static void check_counts(struct world *world, const struct sim_worker *worker)
 static void check_all(struct world *world, struct action *action)
 {
 	later(world, LOOK_MS, check_all, NULL);
+	check_asking(world);
 	for (int i = 0; i < SIM_WORKERS && world->core; i++)
 		check_counts(world, &world->workers[i]);
 	for (size_t i = 0; i < world->row_count[ROW_TASK] && world->core; i++)

@@ -19,6 +19,8 @@ static void check_attempt(struct world *world, const struct attempt_row *old, co
 	if (old && terminal(old->state) && old->state != row->state)
 		broken(world, "P4", "task=%" PRIu64 ".%u was %s and becomes %s", row->task, row->attempt,
 			name_task_state((Maestro__TaskState)old->state), name_task_state((Maestro__TaskState)row->state));
+	if (old && old->granted_ms != row->granted_ms)
+		check_superseded(world, row->task, row->attempt);
 	for (size_t i = 0; i < world->row_count[ROW_ATTEMPT]; i++) {
 		const struct attempt_row *other = world->rows[ROW_ATTEMPT][i];
 
@@ -68,12 +70,52 @@ static void check_slots(struct world *world, const struct attempt_row *row)
 			row->task, row->attempt, here, row->worker, all, claude);
 }
 
+static int number_of(const struct world *world, const char *name)
+{
+	int i = 0;
+
+	while (i < SIM_WORKERS - 1 && strcmp(world->workers[i].name, name) != 0)
+		i++;
+	return i;
+}
+
+static void check_limit(struct world *world, const struct attempt_row *row)
+{
+	const struct sim_worker *worker = &world->workers[number_of(world, row->worker)];
+
+	if (is_claude(world, row->task) && worker->limit.until_ms > world->now_ms)
+		broken(world, "LIMIT", "task=%" PRIu64 ".%u is assigned to %s, whose account is used up until %" PRIu64, row->task,
+			row->attempt, row->worker, worker->limit.until_ms);
+}
+
+/* It becomes a task by what an admin said, under the number that it has. */
+static bool adopted(const struct world *world, uint64_t task)
+{
+	for (size_t i = 0; i < world->row_count[ROW_QUESTION]; i++)
+		if (((const struct question_row *)world->rows[ROW_QUESTION][i])->task == task)
+			return true;
+	return false;
+}
+
 static void check_assigned(struct world *world, const struct attempt_row *row)
 {
 	struct worker_row key = { .name = row->worker };
 	const struct worker_row *worker = coordinator_row(world, ROW_WORKER, &key);
 
+	if (asked_about(world, &row->run_id))
+		return; /* it runs, and is a task now */
+	if (!world->workers[number_of(world, row->worker)].far && !world->workers[number_of(world, row->worker)].leaving)
+		broken(world, "LINK", "task=%" PRIu64 ".%u is assigned to %s, which is not connected", row->task, row->attempt,
+			row->worker);
+	if (row->push_of) {
+		check_pushed_again(world, row);
+		return; /* it needs no turn in the queue */
+	}
 	check_slots(world, row);
+	check_limit(world, row);
+	if (world->core && core_restore_asked(world->core))
+		broken(world, "ASKED", "task=%" PRIu64 ".%u is assigned before an admin has said which database is the truth",
+			row->task, row->attempt);
 	if (!worker || worker->cordoned || worker->draining)
 		broken(world, "HELD", "task=%" PRIu64 ".%u is assigned to %s, which takes nothing", row->task, row->attempt,
 			row->worker);
@@ -93,7 +135,7 @@ static void check_new(struct world *world, enum row_table table, const void *row
 	const struct task_row *task = row;
 	const struct attempt_row *attempt = row;
 
-	if (table == ROW_TASK && task->id <= world->highest_shown)
+	if (table == ROW_TASK && task->id <= world->highest_shown && !adopted(world, task->id))
 		broken(world, "WHO", "task=%" PRIu64 " is made anew, and a worker has shown %" PRIu64, task->id,
 			world->highest_shown);
 	if (table == ROW_ATTEMPT && attempt->state == MAESTRO__TASK_STATE__TASK_STARTING)
@@ -107,6 +149,8 @@ void check_row(struct world *world, enum row_table table, const void *old, const
 
 	if (table == ROW_EVENT)
 		check_event(world, old, row);
+	if (table == ROW_QUESTION)
+		check_question(world, old, row);
 	if (!old)
 		check_new(world, table, row);
 	if (table == ROW_TASK)
@@ -195,6 +239,8 @@ void check_push(struct world *world, uint64_t task, uint32_t attempt, uint64_t n
 
 	if (world->now_ms > not_after_ms)
 		broken(world, "LEASE", "task=%" PRIu64 ".%u is pushed after its grant ran out", task, attempt);
+	if (row && !world->restored)
+		check_superseded(world, task, attempt);
 	if (row && !row->granted_ms && !world->restored)
 		broken(world, "COMMIT", "task=%" PRIu64 ".%u is pushed and no grant is stored", task, attempt);
 }
@@ -265,6 +311,9 @@ bool check_at_rest(struct world *world)
 			if (worker->sessions[k].state == HOLDER_ALIVE)
 				return false;
 	}
+	for (size_t i = 0; i < world->row_count[ROW_QUESTION]; i++)
+		if (!((const struct question_row *)world->rows[ROW_QUESTION][i])->answer)
+			return false;
 	for (size_t i = 0; i < world->task_count; i++)
 		if (!world->tasks[i].id && !world->tasks[i].lost && !world->tasks[i].gave_up)
 			return false;
@@ -343,6 +392,9 @@ static void check_debts(struct world *world)
 void check_rest(struct world *world)
 {
 	check_debts(world);
+	check_answers(world);
+	check_asked_in_vain(world);
+	check_worktrees(world);
 	for (size_t i = 0; i < world->task_count; i++)
 		check_acknowledged(world, i);
 	for (size_t i = 0; i < world->row_count[ROW_TASK]; i++) {

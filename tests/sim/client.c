@@ -7,7 +7,6 @@
 #include <string.h>
 
 #define OTHER_BODY 1000u /* added to the number of who asks: it must be refused */
-#define NOBODY 10000u    /* from here on no answer is looked at */
 
 struct action *client_later(struct world *world, uint64_t after_ms,
 	void (*run)(struct world *world, struct action *action))
@@ -46,12 +45,14 @@ static void fill(struct sim_task *task, size_t i, Maestro__Submit *message)
 	message->max_idle_ms = task->max_idle_ms;
 }
 
-static void ask(struct world *world, size_t i, bool other)
+static void arrive(struct world *world, struct action *action)
 {
+	size_t i = (size_t)action->number;
+	bool other = action->flag;
 	struct sim_task *task = &world->tasks[i];
 	Maestro__Submit message = MAESTRO__SUBMIT__INIT;
 	struct core_event event = { .type = CORE_EVENT_SUBMIT, .submit = &message,
-		.client = { .id = i + 1 + (other ? OTHER_BODY : 0), .request = 1 } };
+		.client = { .id = CLIENT_ID(action->task, i + 1 + (other ? OTHER_BODY : 0)), .request = 1 } };
 	Maestro__Label label = MAESTRO__LABEL__INIT, *labels[] = { &label };
 	char *agent = (char *)(uintptr_t)(task->claude ? "claude" : "command");
 	char actor[16];
@@ -68,6 +69,26 @@ static void ask(struct world *world, size_t i, bool other)
 	if (other && world->bug != BUG_TAKE_ANY_BODY)
 		message.prompt = bytes_of("false");
 	coordinator_event(world, &event);
+}
+
+/* Now and then its connection is cut: then the request never comes, or comes late, after it was said again on a new
+ * connection, or its answer finds nobody. */
+static void ask(struct world *world, size_t i, bool other)
+{
+	struct sim_task *task = &world->tasks[i];
+	uint64_t how = fault(world, 12) ? chance(world, 3) : 3;
+	struct action *action;
+
+	if (how != 0) {
+		action = client_later(world, how == 1 ? chance(world, 20000) : chance(world, 30), arrive);
+		action->number = (int)i;
+		action->flag = other;
+		action->task = task->conn;
+	}
+	if (how < 3) {
+		tell(world, "the connection of who submits %zu is cut", i);
+		task->conn++;
+	}
 }
 
 /* No answer within a while (a crash, a lost reply): the same request again. */
@@ -97,7 +118,7 @@ static void submit_again(struct world *world, struct action *action)
 
 static void refused(struct world *world, struct sim_task *task, const Maestro__Failure *failure)
 {
-	if (failure->code == MAESTRO__FAILURE_CODE__FAILURE_UNAVAILABLE && world->core && core_restore_asked(world->core))
+	if (failure->code == MAESTRO__FAILURE_CODE__FAILURE_UNAVAILABLE && world->restored)
 		return; /* once more later */
 	if (failure->code == MAESTRO__FAILURE_CODE__FAILURE_NOT_FOUND) {
 		memset(task->after, 0, sizeof(task->after)); /* what it was to come after is gone */
@@ -112,24 +133,42 @@ static void accepted(struct world *world, struct sim_task *task, const Maestro__
 		broken(world, "P3", "%zu tasks instead of %" PRIu64, answer->n_tasks, task->copies);
 		return;
 	}
+	for (size_t i = 0; i < world->task_count; i++)
+		if (&world->tasks[i] != task && world->tasks[i].id == answer->tasks[0])
+			broken(world, "P3", "task %" PRIu64 " is the answer to two requests", answer->tasks[0]);
 	if (task->id && task->id != answer->tasks[0])
 		broken(world, "P3", "a repeated submit became task %" PRIu64 ", it was %" PRIu64, answer->tasks[0], task->id);
 	task->id = answer->tasks[0];
 	tell(world, "task=%" PRIu64 " is acknowledged", task->id);
 }
 
-void client_reply(struct world *world, uint64_t client, const Maestro__Envelope *envelope)
+/* The one that the answer is for; its connection may be another by now. */
+static struct sim_task *asker(struct world *world, uint64_t conn, uint64_t who)
 {
+	size_t i = (who - 1) % OTHER_BODY;
+
+	if (world->tasks[i].conn == conn)
+		return &world->tasks[i];
+	return world->bug == BUG_WRONG_CLIENT ? &world->tasks[(i + 1) % world->task_count] : NULL;
+}
+
+void client_reply(struct world *world, uint64_t id, uint64_t request, const Maestro__Envelope *envelope)
+{
+	uint64_t client = id & 0xffff;
 	struct sim_task *task;
 
-	if (!client || client >= NOBODY || fault(world, 10))
-		return; /* the reply is lost */
+	if (client == CLIENT_ADMIN)
+		admin_reply(world, id >> 16, request, envelope);
+	if (!client || client >= CLIENT_NOBODY)
+		return;
+	task = asker(world, id >> 16, client);
+	if (!task || task->lost)
+		return;
 	if (client > OTHER_BODY) {
 		if (envelope->body_case == MAESTRO__ENVELOPE__BODY_SUBMITTED && !world->restored)
 			broken(world, "P3", "request %" PRIu64 " is taken with another body", client - OTHER_BODY - 1);
 		return;
 	}
-	task = &world->tasks[client - 1];
 	if (envelope->body_case == MAESTRO__ENVELOPE__BODY_FAILURE && !task->id)
 		refused(world, task, envelope->failure);
 	else if (envelope->body_case == MAESTRO__ENVELOPE__BODY_SUBMITTED)

@@ -75,6 +75,7 @@ static void next_fault(struct world *world, struct action *action)
 
 static void backup(struct world *world, struct action *action)
 {
+	coordinator_flush(world); /* it reads what is committed */
 	rows_backup(world);
 	tell(world, "a backup is made");
 }

@@ -63,6 +63,7 @@ void impostor_come(struct world *world, int number)
 		return;
 	tell(world, "another machine comes with %s's key", worker->name);
 	wire_close_far(world, number, true);
+	coordinator_flush(world);
 	coordinator_event(world, &connected);
 	say(world, worker, worker->name, &envelope);
 	envelope = (Maestro__Envelope)ENVELOPE(INVENTORY, inventory = &inventory);

@@ -33,6 +33,7 @@ static struct world *make_world(uint64_t seed, unsigned int bug, bool telling)
 	world->faults = true;
 	world->telling = telling;
 	world->now_ms = 1000;
+	world->outbox = CORE_EFFECTS_NULL;
 	world->history = BUF_LIMIT(64u * 1024 * 1024);
 	coordinator_start(world);
 	for (int i = 0; i < SIM_WORKERS; i++) {
@@ -50,6 +51,7 @@ static struct world *make_world(uint64_t seed, unsigned int bug, bool telling)
 static void free_world(struct world *world)
 {
 	queue_free(world);
+	core_effects_deinit(&world->outbox);
 	if (world->core)
 		core_free(world->core);
 	rows_free(world);

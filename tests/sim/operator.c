@@ -3,8 +3,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-
-#define ACT_CLIENT 10000u
+#include <string.h>
 
 static void set_queue(struct world *world, bool paused)
 {
@@ -15,6 +14,7 @@ static void set_queue(struct world *world, bool paused)
 	tell(world, "the queue is %s", paused ? "paused" : "resumed");
 	world->paused_ms = 0; /* not known, if it crashes now */
 	coordinator_event(world, &event);
+	coordinator_flush(world);
 	if (paused && world->core && world->core_life == life)
 		world->paused_ms = world->now_ms;
 }
@@ -34,6 +34,8 @@ static void remove_worker(struct world *world, struct sim_worker *worker)
 		return; /* refused: it answers */
 	worker->removed_until_ms = world->now_ms + 1000 + chance(world, 60000);
 	worker->disturbed_ms = worker->removed_until_ms;
+	worker->was_removed = true;
+	worker->limit.until_ms = 0;
 }
 
 static void act_on_worker(struct world *world, Maestro__WorkerAction what)
@@ -41,26 +43,13 @@ static void act_on_worker(struct world *world, Maestro__WorkerAction what)
 	struct sim_worker *worker = &world->workers[chance(world, SIM_WORKERS)];
 	Maestro__ActOnWorker message = MAESTRO__ACT_ON_WORKER__INIT;
 	struct core_event event = { .type = CORE_EVENT_WORKER_ACT, .worker_act = &message,
-		.client = { .id = ACT_CLIENT, .request = 1, .actor = "sim" } };
+		.client = { .id = CLIENT_NOBODY, .request = 1, .actor = "sim" } };
 
 	message.name = (char *)(uintptr_t)worker->name;
 	message.action = what;
 	tell(world, "%s worker act %d", worker->name, (int)what);
 	if (what == MAESTRO__WORKER_ACTION__WORKER_REMOVE)
 		remove_worker(world, worker);
-	coordinator_event(world, &event);
-}
-
-/* An admin looks now and then, and answers what is asked: go on with the restored database. */
-static void answer(struct world *world, struct action *action)
-{
-	struct core_event event = { .type = CORE_EVENT_RESTORED, .client = { .actor = "admin" } };
-
-	client_later(world, 10000 + chance(world, 60000), answer);
-	world->force_epoch = world->restored;
-	if (!world->core || !core_restore_asked(world->core))
-		return;
-	tell(world, "the admin says that the restored database is the truth");
 	coordinator_event(world, &event);
 }
 
@@ -91,6 +80,36 @@ static void merge(struct world *world, uint64_t task)
 
 	tell(world, "task=%" PRIu64 " is merged, if it can be", task);
 	coordinator_event(world, &event);
+	coordinator_flush(world); /* the answer rests on it */
+}
+
+static bool failed_at_its_push(const struct task_row *row)
+{
+	return row->state == MAESTRO__TASK_STATE__TASK_FAILED && row->reason && !strncmp(row->reason, "push:", 5);
+}
+
+/* Somebody has mended what kept commits from being pushed. */
+static void push_again(struct world *world, struct action *action)
+{
+	Maestro__ActOnTask message = MAESTRO__ACT_ON_TASK__INIT;
+	struct core_event event = { .type = CORE_EVENT_ACT, .act = &message,
+		.client = { .id = CLIENT_NOBODY, .request = 1, .actor = "sim" } };
+
+	if (!world->faults)
+		return;
+	client_later(world, 1000 + chance(world, 15000), push_again);
+	message.action = MAESTRO__TASK_ACTION__ACT_RETRY;
+	message.has_push_only = message.push_only = true;
+	for (size_t i = 0; i < world->row_count[ROW_TASK] && !message.task; i++) {
+		const struct task_row *row = world->rows[ROW_TASK][i];
+
+		if (failed_at_its_push(row) ? chance(world, 2) : chance(world, 40) == 0)
+			message.task = row->id;
+	}
+	if (!message.task)
+		return;
+	tell(world, "task=%" PRIu64 " is to be pushed again", message.task);
+	coordinator_event(world, &event);
 }
 
 static void act(struct world *world, struct action *action)
@@ -101,7 +120,7 @@ static void act(struct world *world, struct action *action)
 	size_t which = chance(world, ARRAY_SIZE(actions) + 1);
 	Maestro__ActOnTask message = MAESTRO__ACT_ON_TASK__INIT;
 	struct core_event event = { .type = CORE_EVENT_ACT, .act = &message,
-		.client = { .id = ACT_CLIENT, .request = 1, .actor = "sim" } };
+		.client = { .id = CLIENT_NOBODY, .request = 1, .actor = "sim" } };
 	struct sim_task *task;
 
 	if (!world->faults)
@@ -131,7 +150,8 @@ void operator_begin(struct world *world)
 {
 	client_later(world, 5000, act);
 	client_later(world, 8000, operate);
-	client_later(world, 10000, answer);
+	client_later(world, 10000, push_again);
+	admin_begin(world);
 }
 
 static void uncordon(struct world *world, struct action *action)

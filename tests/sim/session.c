@@ -80,6 +80,10 @@ static void agent_says_limited(struct world *world, struct action *action)
 	if (!session || session->state != HOLDER_ALIVE || session->boot != worker->boot || !worker->ready)
 		return;
 	status.state = chance(world, 3) ? MAESTRO__AGENT_STATE__AGENT_LIMITED : MAESTRO__AGENT_STATE__AGENT_WORKING;
+	if (status.state == MAESTRO__AGENT_STATE__AGENT_LIMITED && chance(world, 2))
+		status.limited_ms = 1000 + chance(world, 200000);
+	worker->limit.said_ms = status.limited_ms;
+	status.has_limited_ms = status.limited_ms && world->bug != BUG_FORGET_LIMIT;
 	report.task = action->task;
 	report.attempt = action->attempt;
 	report.status = &status;
@@ -114,7 +118,6 @@ static void holder_begin(struct world *world, struct action *action)
 	struct sim_worker *worker = &world->workers[action->worker];
 	struct sim_session *session = session_find(worker, action->task, action->attempt, true);
 	struct event event = { .kind = EVENT_HOLDER_STARTED, .task = action->task, .attempt = action->attempt };
-	const struct sim_task *task = client_task(world, action->task);
 
 	if (action->number != worker->boot)
 		return; /* the machine was restarted meanwhile */
@@ -128,7 +131,7 @@ static void holder_begin(struct world *world, struct action *action)
 	session->starts++;
 	tell(world, "%s task=%" PRIu64 ".%u starts", worker->name, session->task, session->attempt);
 	check_start(world, worker, session);
-	if (!task || !(task->max_time_ms || task->max_idle_ms) || chance(world, 2)) /* else a time limit has to end it */
+	if (!action->limited || chance(world, 2)) /* else a time limit has to end it */
 		session_later(world, action, 500 + chance(world, 60000), holder_exit)->number = chance(world, 4) == 0;
 	if (chance(world, 4) == 0)
 		session_later(world, action, 200 + chance(world, 10000), agent_says_limited);
@@ -154,36 +157,46 @@ static void fill_commit(char text[41], uint64_t task, uint32_t attempt, unsigned
 }
 
 /* Not of the remote, but like it: work that is not pushed is removed by force only. */
-static bool remote_fails(struct world *world, const struct attempt *attempt, const struct sim_session *session,
+static Maestro__GitCode remote_says(struct world *world, const struct attempt *attempt, const struct sim_session *session,
 	enum work work)
 {
-	if (work == WORK_REMOVE)
-		return session && session->commits && !attempt->pushed_commit && !attempt->release.force;
-	return fault(world, 30) && work != WORK_CHECKPOINT;
+	if (work == WORK_REMOVE && session && session->commits && !attempt->pushed_commit && !attempt->release.force)
+		return MAESTRO__GIT_CODE__GIT_DIRTY;
+	if (work == WORK_REMOVE || work == WORK_CHECKPOINT)
+		return MAESTRO__GIT_CODE__GIT_OK;
+	if (work == WORK_PUSH && fault(world, 6)) /* a hook says no */
+		return MAESTRO__GIT_CODE__GIT_REFUSED;
+	return fault(world, 30) ? MAESTRO__GIT_CODE__GIT_UNREACHABLE : MAESTRO__GIT_CODE__GIT_OK;
+}
+
+/* The session whose worktree an attempt works in: a push that is tried again has an earlier one's. */
+static struct sim_session *tree_of(struct sim_worker *worker, uint64_t task, uint32_t attempt)
+{
+	const struct attempt *known = worker->core ? attempts_find(worker->core, task, attempt) : NULL;
+
+	return session_find(worker, task, known ? attempt_worktree(known) : attempt, true);
 }
 
 static void git_done(struct world *world, struct action *action)
 {
 	struct sim_worker *worker = &world->workers[action->worker];
-	struct sim_session *session = session_find(worker, action->task, action->attempt, false);
+	struct sim_session *session = tree_of(worker, action->task, action->attempt);
 	const struct attempt *attempt = worker->core ? attempts_find(worker->core, action->task, action->attempt) : NULL;
 	Maestro__GitResult result = MAESTRO__GIT_RESULT__INIT;
 	Maestro__GitPrepared prepared = MAESTRO__GIT_PREPARED__INIT;
 	Maestro__GitCommitted committed = MAESTRO__GIT_COMMITTED__INIT;
 	Maestro__GitPushed pushed = MAESTRO__GIT_PUSHED__INIT;
 	struct event event = { .kind = EVENT_GIT_DONE, .task = action->task, .attempt = action->attempt };
-	char commit[41], branch[32], zero[41];
+	char commit[41], zero[41];
 
 	if (!attempt)
 		return;
-	snprintf(branch, sizeof(branch), "maestro/%" PRIu64 ".%u", action->task, action->attempt);
-	fill_commit(commit, action->task, action->attempt, session ? session->commits : 0);
+	fill_commit(commit, action->task, session->attempt, session->commits);
 	memset(zero, '0', 40);
 	zero[40] = 0;
 	event.git.work = (enum work)action->number;
 	event.git.result = &result;
-	result.code = remote_fails(world, attempt, session, event.git.work) ? MAESTRO__GIT_CODE__GIT_UNREACHABLE :
-										 MAESTRO__GIT_CODE__GIT_OK;
+	result.code = remote_says(world, attempt, session, event.git.work);
 	switch (event.git.work) {
 	case WORK_PREPARE:
 		prepared.base_commit = prepared.head = zero;
@@ -191,17 +204,21 @@ static void git_done(struct world *world, struct action *action)
 		result.prepared = &prepared;
 		break;
 	case WORK_COMMIT:
-		committed.head = session && session->commits ? commit : zero;
-		committed.ahead = session ? session->commits : 0;
+		committed.head = session->commits ? commit : zero;
+		committed.ahead = session->commits;
 		result.result_case = MAESTRO__GIT_RESULT__RESULT_COMMITTED;
 		result.committed = &committed;
 		break;
 	case WORK_PUSH:
-		pushed.branch = branch;
+		pushed.branch = attempt->start->branch;
 		pushed.commit = attempt->tip;
 		result.result_case = MAESTRO__GIT_RESULT__RESULT_PUSHED;
 		result.pushed = &pushed;
 		event.git.expired = action->flag;
+		break;
+	case WORK_REMOVE:
+		if (result.code == MAESTRO__GIT_CODE__GIT_OK && world->bug != BUG_KEEP_WORKTREE)
+			session->worktree = false;
 		break;
 	default:
 		break;
@@ -209,7 +226,7 @@ static void git_done(struct world *world, struct action *action)
 	if (result.code != MAESTRO__GIT_CODE__GIT_OK) {
 		result.result_case = MAESTRO__GIT_RESULT__RESULT__NOT_SET;
 		result.has_why = true;
-		result.why = bytes_of("the remote cannot be reached");
+		result.why = bytes_of("the remote says no");
 	}
 	worker_event(world, action->worker, &event);
 }
@@ -218,12 +235,18 @@ static void git_done(struct world *world, struct action *action)
 static void git_begin(struct world *world, struct action *action)
 {
 	uint64_t after_ms = action->not_after_ms;
+	struct sim_worker *worker = &world->workers[action->worker];
+	struct sim_session *tree = tree_of(worker, action->task, action->attempt);
 	struct action *next;
+
+	if (action->number == WORK_PREPARE)
+		tree->worktree = true;
+	check_tree(world, worker, tree, (enum work)action->number);
 
 	if (action->number == WORK_PUSH) {
 		action->flag = world->now_ms > after_ms && world->bug != BUG_IGNORE_LEASE;
 		if (!action->flag)
-			check_push(world, action->task, action->attempt, after_ms);
+			check_push(world, action->task, world->bug == BUG_PUSH_SUPERSEDED ? tree->attempt : action->attempt, after_ms);
 	}
 	next = later(world, 5 + chance(world, 3000), git_done, action->life);
 	next->worker = action->worker;
@@ -253,8 +276,10 @@ void session_spawn(struct world *world, int number, const struct effect *effect)
 	bool refused = fault(world, 40);
 	const struct attempt *attempt = attempts_find(world->workers[number].core, effect->task, effect->attempt);
 
-	if (attempt)
+	if (attempt) {
 		memcpy(next->run_id, attempt->run_id, sizeof(next->run_id));
+		next->limited = attempt->start->max_time_ms || attempt->start->max_idle_ms;
+	}
 	next->frozen_until_ms = &world->workers[number].frozen_until_ms;
 	next->worker = number;
 	next->task = effect->task;

@@ -54,11 +54,39 @@ void talk_reply(struct world *world, int number, const struct effect *effect)
 	send_to_coordinator(world, number, &envelope);
 }
 
+static void refuse(struct world *world, int number, const Maestro__Envelope *ask, Maestro__FailureCode code, const char *why)
+{
+	Maestro__Failure failure = MAESTRO__FAILURE__INIT;
+	Maestro__Envelope envelope = ENVELOPE(FAILURE, failure = &failure);
+
+	if (!ask->has_request)
+		return;
+	failure.code = code;
+	failure.has_why = true;
+	failure.why = bytes_of(why);
+	envelope.has_reply_to = true;
+	envelope.reply_to = ask->request;
+	send_to_coordinator(world, number, &envelope);
+}
+
 static bool known_there(const struct world *world, uint64_t task)
 {
 	struct task_row key = { .id = task };
 
 	return coordinator_row(world, ROW_TASK, &key) != NULL;
+}
+
+static void fill_entry(const struct attempt *attempt, Maestro__InventoryEntry *entry)
+{
+	maestro__inventory_entry__init(entry);
+	entry->task = attempt->task;
+	entry->attempt = attempt->attempt;
+	entry->run_id = (ProtobufCBinaryData){ ATTEMPT_RUN_ID_BYTES, (uint8_t *)(uintptr_t)attempt->run_id };
+	entry->phase = attempt->phase;
+	entry->has_session_live = true;
+	entry->session_live = attempt_live(attempt);
+	entry->commit = attempt->pushed_commit;
+	entry->branch = attempt->pushed_branch;
 }
 
 static void send_inventory(struct world *world, int number)
@@ -70,27 +98,30 @@ static void send_inventory(struct world *world, int number)
 	const struct attempt *attempt;
 
 	for (attempt = attempts_next(worker->core, NULL); attempt; attempt = attempts_next(worker->core, attempt)) {
-		Maestro__InventoryEntry *entry = &entries[inventory.n_entries];
 
 		if (!attempt_in_inventory(attempt))
 			continue;
 		if (world->bug == BUG_HIDE_STRANGERS && !known_there(world, attempt->task))
 			continue;
 		require(inventory.n_entries < ARRAY_SIZE(entries));
-		maestro__inventory_entry__init(entry);
-		pointers[inventory.n_entries++] = entry;
-		entry->task = attempt->task;
-		entry->attempt = attempt->attempt;
-		entry->run_id = (ProtobufCBinaryData){ ATTEMPT_RUN_ID_BYTES, (uint8_t *)(uintptr_t)attempt->run_id };
-		entry->phase = attempt->phase;
-		entry->has_session_live = true;
-		entry->session_live = attempt_live(attempt);
-		entry->commit = attempt->pushed_commit;
+		pointers[inventory.n_entries] = &entries[inventory.n_entries];
+		fill_entry(attempt, &entries[inventory.n_entries++]);
 	}
 	inventory.entries = pointers;
 	inventory.last = inventory.has_total = true;
 	inventory.total = (uint32_t)inventory.n_entries;
 	send_to_coordinator(world, number, &envelope);
+}
+
+static void heartbeat(struct world *world, struct action *action)
+{
+	Maestro__Heartbeat message = MAESTRO__HEARTBEAT__INIT;
+	const struct sim_worker *worker = &world->workers[action->worker];
+	Maestro__Envelope envelope = ENVELOPE(HEARTBEAT, heartbeat = &message);
+
+	message.has_behind = message.behind = worker->executing || !list_empty(&worker->queue.list);
+	later(world, 5000, heartbeat, action->life)->worker = action->worker;
+	send_to_coordinator(world, action->worker, &envelope);
 }
 
 /* First words on a new connection. */
@@ -110,20 +141,14 @@ void talk_begin(struct world *world, int number)
 	info.n_labels = number == 0 || world->bug == BUG_WRONG_LABELS;
 	label.key = (char *)(uintptr_t) "pool";
 	label.value = (char *)(uintptr_t) "a";
+	info.has_epoch_seen = world->workers[number].disobeyed && world->bug != BUG_HIDE_EPOCH;
+	info.epoch_seen = attempts_epoch(world->workers[number].core);
 	send_to_coordinator(world, number, &envelope);
 	send_inventory(world, number);
+	later(world, 5000, heartbeat, &world->workers[number].link)->worker = number;
 }
 
 /* --- what the coordinator says ----------------------------------------------------------------------------------- */
-
-static void heartbeat(struct world *world, struct action *action)
-{
-	Maestro__Heartbeat message = MAESTRO__HEARTBEAT__INIT;
-	Maestro__Envelope envelope = ENVELOPE(HEARTBEAT, heartbeat = &message);
-
-	later(world, 5000, heartbeat, action->life)->worker = action->worker;
-	send_to_coordinator(world, action->worker, &envelope);
-}
 
 static void take_verdicts(struct world *world, int number, const Maestro__Verdicts *verdicts)
 {
@@ -131,6 +156,8 @@ static void take_verdicts(struct world *world, int number, const Maestro__Verdic
 	struct event event = { .kind = EVENT_VERDICT };
 	uint64_t link = worker->link;
 
+	if (worker->disobeyed)
+		return; /* it judges by an old database */
 	for (size_t i = 0; i < verdicts->n_entries && worker->link == link; i++) {
 		event.task = verdicts->entries[i]->task;
 		event.attempt = verdicts->entries[i]->attempt;
@@ -169,8 +196,6 @@ void talk_try_ready(struct world *world, int number)
 	worker->disturbed_ms = world->now_ms;
 	send_to_coordinator(world, number, &envelope);
 	worker_event(world, number, &event);
-	if (worker->link == link)
-		later(world, 5000, heartbeat, &worker->link)->worker = number;
 }
 
 static const struct sim_ask *find_ask(const struct sim_worker *worker, const Maestro__Envelope *envelope)
@@ -180,6 +205,35 @@ static const struct sim_ask *find_ask(const struct sim_worker *worker, const Mae
 	return envelope->has_reply_to && ask->request == envelope->reply_to ? ask : NULL;
 }
 
+/* What a session is that the coordinator does not know. */
+static void describe(struct world *world, int number, const Maestro__Envelope *ask)
+{
+	const Maestro__DescribeAttempt *about = ask->describe_attempt;
+	const struct attempt *attempt = attempts_find(world->workers[number].core, about->task, about->attempt);
+	Maestro__InventoryEntry entry;
+	Maestro__AttemptDescription description = MAESTRO__ATTEMPT_DESCRIPTION__INIT;
+	Maestro__Envelope envelope = ENVELOPE(ATTEMPT_DESCRIPTION, attempt_description = &description);
+
+	if (!attempt) {
+		refuse(world, number, ask, MAESTRO__FAILURE_CODE__FAILURE_NOT_FOUND, "this attempt is not on this worker");
+		return;
+	}
+	fill_entry(attempt, &entry);
+	description.start = attempt->start;
+	description.entry = &entry;
+	envelope.has_reply_to = true;
+	envelope.reply_to = ask->request;
+	send_to_coordinator(world, number, &envelope);
+}
+
+/* Its sender decides first: nothing of it before READY. */
+static bool when_ready(const Maestro__Envelope *envelope)
+{
+	return envelope->body_case == MAESTRO__ENVELOPE__BODY_START || envelope->body_case == MAESTRO__ENVELOPE__BODY_STOP ||
+		envelope->body_case == MAESTRO__ENVELOPE__BODY_PUBLISH || envelope->body_case == MAESTRO__ENVELOPE__BODY_RELEASE ||
+		envelope->body_case == MAESTRO__ENVELOPE__BODY_PUSH_GRANT;
+}
+
 void talk_receive(struct world *world, int number, const Maestro__Envelope *envelope)
 {
 	struct sim_worker *worker = &world->workers[number];
@@ -187,7 +241,14 @@ void talk_receive(struct world *world, int number, const Maestro__Envelope *enve
 	struct event event = { .request = envelope->has_request ? envelope->request : 0 };
 	_cleanup_free_ char *why = NULL;
 
+	if (when_ready(envelope) && !worker->ready) {
+		refuse(world, number, envelope, MAESTRO__FAILURE_CODE__FAILURE_UNAVAILABLE, "this worker is not ready yet");
+		return;
+	}
 	switch (envelope->body_case) {
+	case MAESTRO__ENVELOPE__BODY_DESCRIBE_ATTEMPT:
+		describe(world, number, envelope);
+		return;
 	case MAESTRO__ENVELOPE__BODY_VERDICTS:
 		take_verdicts(world, number, envelope->verdicts);
 		return;
@@ -215,6 +276,8 @@ void talk_receive(struct world *world, int number, const Maestro__Envelope *enve
 		event.release.force = envelope->release->force;
 		break;
 	case MAESTRO__ENVELOPE__BODY_REPORT_ACK:
+		if (worker->disobeyed)
+			return;
 		event.kind = EVENT_ACK;
 		event.ack.number = envelope->report_ack->number;
 		break;

@@ -3,9 +3,11 @@
  * order; of what is under way when it breaks a part may still arrive, as long as the end that it comes to is open. */
 #include "tests/sim/world.h"
 #include "proto/wire/message.h"
+#include "proto/wire/names.h"
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #define DEAD_MS 30000u /* an end that hears nothing for so long closes (proto/link) */
 
@@ -28,7 +30,7 @@ static void near_closed(struct world *world, struct action *action)
 
 	tell(world, "%s loses its connection %" PRIu64, worker->name, worker->link);
 	worker->link = 0;
-	worker->ready = worker->verdicts_taken = false;
+	worker->ready = worker->verdicts_taken = worker->disobeyed = false;
 	worker->disturbed_ms = world->now_ms;
 	worker_event(world, action->worker, &event);
 	if (worker->core)
@@ -67,7 +69,7 @@ void wire_close_near(struct world *world, int number)
 	if (worker->link && worker->link == worker->far)
 		close_far_later(world, number, news(world, number, true));
 	worker->link = 0;
-	worker->ready = worker->verdicts_taken = false;
+	worker->ready = worker->verdicts_taken = worker->disobeyed = false;
 	worker->disturbed_ms = world->now_ms;
 }
 
@@ -85,8 +87,11 @@ void wire_close_far(struct world *world, int number, bool tell_core)
 	if (!tell_core)
 		return;
 	tell(world, "coordinator loses the connection of %s", worker->name);
+	worker->leaving = true; /* what was asked of it ends first, and may lead to an assignment */
 	coordinator_asks_end(world, number);
-	coordinator_event(world, &gone);
+	if (world->bug != BUG_DEAF_TO_LEAVING)
+		coordinator_event(world, &gone);
+	worker->leaving = false;
 }
 
 /* --- what breaks it ---------------------------------------------------------------------------------------------- */
@@ -148,6 +153,25 @@ void wire_cut(struct world *world, int number)
 
 /* --- messages ---------------------------------------------------------------------------------------------------- */
 
+/* What the coordinator knows of an account from here on; a crash forgets it. */
+static void note_limit(struct world *world, struct sim_worker *worker, const Maestro__StatusReport *report)
+{
+	const struct task_row *task = world->core ? core_task(world->core, report->task) : NULL;
+	const struct attempt_row *row = task ? core_attempt(world->core, report->task, 0) : NULL;
+	const Maestro__AgentStatus *status = report->status;
+	uint64_t said_ms = world->bug == BUG_FORGET_LIMIT ? worker->limit.said_ms : status->limited_ms;
+
+	if (!row || row->attempt != report->attempt || strcmp(row->worker, worker->name) != 0 ||
+		strcmp(task->agent, "claude") != 0 || task_state_over((Maestro__TaskState)task->state))
+		return;
+	if (status->state == MAESTRO__AGENT_STATE__AGENT_LIMITED) {
+		worker->limit.task = report->task;
+		worker->limit.until_ms = world->now_ms + (said_ms ? said_ms : SIM_LIMITED_MS);
+	} else if (worker->limit.task == report->task) {
+		worker->limit.until_ms = 0;
+	}
+}
+
 static void deliver_up(struct world *world, struct action *action)
 {
 	_cleanup_(message_deinit) struct message message = MESSAGE_NULL;
@@ -164,6 +188,8 @@ static void deliver_up(struct world *world, struct action *action)
 		coordinator_answered(world, envelope->reply_to, envelope);
 	else
 		coordinator_event(world, &event);
+	if (envelope->body_case == MAESTRO__ENVELOPE__BODY_STATUS_REPORT)
+		note_limit(world, worker, envelope->status_report);
 }
 
 static void deliver_down(struct world *world, struct action *action)
@@ -207,7 +233,7 @@ void send_to_coordinator(struct world *world, int number, const Maestro__Envelop
 
 /* --- making one -------------------------------------------------------------------------------------------------- */
 
-/* False: the coordinator is not what it was, or there was no time for it. */
+/* False: the coordinator is older than one that was obeyed. */
 static bool take_epoch(struct world *world, int number)
 {
 	struct sim_worker *worker = &world->workers[number];
@@ -215,7 +241,7 @@ static bool take_epoch(struct world *world, int number)
 	bool taken;
 
 	effects_init(&effects);
-	taken = !attempts_take_epoch(worker->core, world->epoch, world->force_epoch, &effects);
+	taken = !attempts_take_epoch(worker->core, core_epoch(world->core), world->force_epoch, &effects);
 	worker_execute(world, number, &effects);
 	effects_deinit(&effects);
 	return taken;
@@ -233,22 +259,27 @@ static void dial(struct world *world, struct action *action)
 	struct sim_worker *worker = &world->workers[number];
 	struct core_event connected = { .type = CORE_EVENT_WORKER_CONNECTED, .worker = worker->name, .name = "sim" };
 	uint64_t link, life = worker->life;
+	bool obeyed;
 	char boot[33];
 
 	if (worker->link || !worker->core)
 		return;
-	if (!reachable(world, worker) || !take_epoch(world, number)) {
-		if (worker->life == life)
-			later(world, 500 + chance(world, 3000), dial, &worker->life)->worker = number;
+	if (reachable(world, worker))
+		coordinator_flush(world); /* an epoch that was raised is stored before anybody hears it */
+	if (!reachable(world, worker)) {
+		later(world, 500 + chance(world, 3000), dial, &worker->life)->worker = number;
 		return;
 	}
+	obeyed = take_epoch(world, number);
 	if (worker->life != life)
 		return;
 	wire_close_far(world, number, true); /* it came again */
+	coordinator_flush(world);            /* words for the old connection must not reach the new one */
 	if (!world->core) {
 		wire_dial(world, number);
 		return;
 	}
+	worker->disobeyed = !obeyed;
 	link = worker->link = worker->far = ++world->links;
 	worker->ready = worker->verdicts_taken = false;
 	worker->sent_ms[0] = worker->sent_ms[1] = 0;

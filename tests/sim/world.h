@@ -18,6 +18,7 @@
 #define SIM_VIEWS 512
 #define SIM_SLOTS 3
 #define SIM_KEEP_TASKS_MS 60000u /* in every third history; in the others for ever */
+#define SIM_LIMITED_MS 60000u     /* an agent that does not say for how long */
 #define SIM_PROJECT_SLOTS 7
 #define SIM_CLAUDE_SLOTS 2
 
@@ -39,7 +40,7 @@ struct action {
 	uint64_t task;
 	uint32_t attempt;
 	int number;
-	bool flag;
+	bool flag, limited; /* a time limit may end it */
 	uint64_t not_after_ms; /* it may begin until then */
 	const uint64_t *frozen_until_ms; /* of the process that does it; NULL: nothing can stop it */
 	const uint64_t *cut_until_ms;    /* of the way that it takes */
@@ -60,6 +61,23 @@ struct sim_session {
 	uint8_t run_id[16];
 	int code, signal;
 	unsigned int commits;
+	bool worktree; /* it was made, and not removed */
+};
+
+enum undo_kind { UNDO_NEW, UNDO_CHANGE, UNDO_DROP };
+
+/* What takes one step of a transaction back. */
+struct undo {
+	enum undo_kind kind;
+	enum row_table table;
+	size_t at;
+	void *old; /* owned */
+};
+
+/* That an admin was told: the question is answered so. */
+struct sim_answer {
+	uint64_t question;
+	const char *choice;
 };
 
 struct sim_ask {
@@ -78,12 +96,18 @@ struct sim_worker {
 	uint64_t link, far;    /* the connection's number, as its two ends see it; 0: none */
 	uint64_t hole;         /* what is sent on this connection comes nowhere */
 	bool ready, verdicts_taken;
+	bool disobeyed;        /* its coordinator is older than one that was obeyed: it only learns what is here */
+	bool leaving;          /* its connection is gone, and the coordinator is just being told */
 	uint64_t sent_ms[2];   /* due time of the last message to it and from it: order is kept */
 	uint64_t cut_until_ms[2]; /* nothing comes through, to it and from it */
 	int boot;
 	uint64_t frozen_until_ms, disk_until_ms;
 	uint64_t disturbed_ms; /* when something last befell it */
 	uint64_t removed_until_ms; /* its key is gone until then */
+	bool was_removed;
+	struct {
+		uint64_t task, until_ms, said_ms; /* whose session said it, and for how long, 0: it did not say */
+	} limit; /* of its claude account, as the coordinator was told */
 	int64_t wall_ms;       /* how far its clock is wrong */
 	uint64_t next_request, tick_ms;
 	struct sim_ask asks[64];
@@ -101,6 +125,7 @@ struct sim_task {
 	bool lost;        /* acknowledged after the backup that was restored */
 	bool label;       /* it wants w1 */
 	bool claude;      /* an agent that w1 and w2 have */
+	uint64_t conn;    /* its client's connection: answers to an earlier one are lost */
 	uint64_t after[2];
 };
 
@@ -136,6 +161,14 @@ enum {
 	BUG_TAKE_ANY_BODY,
 	BUG_SILENT_BREAK,
 	BUG_BELIEVE_LIES,
+	BUG_FORGET_ANSWER,
+	BUG_HIDE_EPOCH,
+	BUG_PUSH_SUPERSEDED,
+	BUG_FORGET_LIMIT,
+	BUG_DEAF_TO_LEAVING,
+	BUG_SPEAK_UNWRITTEN,
+	BUG_WRONG_CLIENT,
+	BUG_KEEP_WORKTREE,
 	BUG_COUNT,
 };
 
@@ -148,7 +181,7 @@ struct world {
 	unsigned int bug; /* a promise broken on purpose, to see that it is noticed */
 
 	struct core *core; /* NULL: not running */
-	uint64_t core_life, core_tick_ms, core_frozen_ms, epoch;
+	uint64_t core_life, core_tick_ms, core_frozen_ms;
 	uint64_t links;        /* connections made */
 	uint64_t disturbed_ms; /* when something last befell the coordinator */
 	int64_t wall_ms;       /* how far its clock is wrong */
@@ -157,12 +190,20 @@ struct world {
 	uint64_t next_ask;
 	void **rows[ROW_TABLE_COUNT];
 	size_t row_count[ROW_TABLE_COUNT];
+	struct undo *undo; /* of the transaction that is open */
+	size_t undo_count, undo_size;
+	struct core_effects outbox; /* to be said when it is committed */
+	unsigned int gathered;      /* events in it */
 	void **backup[ROW_TABLE_COUNT];
 	size_t backup_count[ROW_TABLE_COUNT];
 	bool saved, restored, force_epoch, reloads;
 	bool lied; /* what is heard at the moment comes from a liar */
 	uint64_t paused_ms; /* since when, 0: not */
 	uint64_t highest_shown; /* task that a worker told of, and got its verdict */
+
+	struct sim_answer answers[64];
+	size_t answer_count;
+	uint64_t admin_conn;
 
 	struct sim_worker workers[SIM_WORKERS];
 	struct sim_view views[SIM_VIEWS];
@@ -186,8 +227,12 @@ void faults_begin(struct world *world);
 
 /* rows.c: the database */
 const void *coordinator_row(const struct world *world, enum row_table table, const void *like);
+/* Into the transaction that is open; it is seen at once. */
 void rows_put(struct world *world, enum row_table table, const void *row);
 void rows_drop(struct world *world, enum row_table table, const void *row);
+void rows_commit(struct world *world);
+/* Back to the last commit; `keep` steps stay, which no store does. */
+void rows_rollback(struct world *world, size_t keep);
 void rows_backup(struct world *world);
 void rows_restore(struct world *world);
 void rows_free(struct world *world);
@@ -197,12 +242,22 @@ void coordinator_start(struct world *world);
 void coordinator_crash(struct world *world, const char *when);
 /* Nothing can be written for a while: back to what is stored. */
 void coordinator_disk_fails(struct world *world);
+void coordinator_restore(struct world *world);
+
+/* commit.c */
+void coordinator_random(void *buffer, size_t len);
+/* After loading. */
+void coordinator_begin(struct world *world);
+/* Its rows are committed, and its words said, some time later or at coordinator_flush. */
 void coordinator_event(struct world *world, struct core_event *event);
+void coordinator_flush(struct world *world);
+/* The transaction that is open, and what was to be said. */
+void coordinator_forget(struct world *world);
+void coordinator_write_failed(struct world *world);
 /* An answer of a worker to what the core asked; NULL: none comes. */
 void coordinator_answered(struct world *world, uint64_t request, const Maestro__Envelope *envelope);
 /* The worker is gone: it answers nothing any more. */
 void coordinator_asks_end(struct world *world, int worker);
-void coordinator_restore(struct world *world);
 
 /* worker.c */
 struct moment worker_now(const struct world *world, const struct sim_worker *worker);
@@ -247,10 +302,27 @@ void talk_reply(struct world *world, int number, const struct effect *effect);
 /* impostor.c: another machine with a worker's key */
 void impostor_come(struct world *world, int number);
 
+/* admin.c */
+void admin_begin(struct world *world);
+void admin_reply(struct world *world, uint64_t conn, uint64_t request, const Maestro__Envelope *envelope);
+/* What an admin was told is so. */
+void check_answers(struct world *world);
+void check_question(struct world *world, const struct question_row *old, const struct question_row *row);
+/* The coordinator knows what is open; who was not obeyed is asked about. */
+void check_asking(struct world *world);
+/* At rest: nothing is asked about what is gone. */
+void check_asked_in_vain(struct world *world);
+/* This run was, or is, asked about. */
+bool asked_about(const struct world *world, const struct row_blob *run_id);
+
 /* client.c, operator.c */
+#define CLIENT_ADMIN 20000u
+#define CLIENT_NOBODY 10000u /* from here on no answer is looked at, but an admin's */
+/* A connection's number, never used again, and who it belongs to. */
+#define CLIENT_ID(conn, who) ((conn) << 16 | (who))
 void client_begin(struct world *world);
 struct sim_task *client_task(struct world *world, uint64_t id);
-void client_reply(struct world *world, uint64_t client, const Maestro__Envelope *envelope);
+void client_reply(struct world *world, uint64_t client, uint64_t request, const Maestro__Envelope *envelope);
 struct action *client_later(struct world *world, uint64_t after_ms,
 	void (*run)(struct world *world, struct action *action));
 void operator_begin(struct world *world);
@@ -272,6 +344,11 @@ void check_rest(struct world *world);
 
 /* Before a push begins: it was granted. */
 void check_push(struct world *world, uint64_t task, uint32_t attempt, uint64_t not_after_ms);
+/* pushed.c: what is done with worktrees */
+void check_tree(struct world *world, const struct sim_worker *worker, const struct sim_session *session, enum work work);
+void check_pushed_again(struct world *world, const struct attempt_row *row);
+void check_superseded(struct world *world, uint64_t task, uint32_t attempt);
+void check_worktrees(struct world *world);
 
 /* agree.c: P8, while it runs */
 void agree_begin(struct world *world);
