@@ -139,6 +139,8 @@ static void accepted(struct world *world, struct sim_task *task, const Maestro__
 	if (task->id && task->id != answer->tasks[0])
 		broken(world, "P3", "a repeated submit became task %" PRIu64 ", it was %" PRIu64, answer->tasks[0], task->id);
 	task->id = answer->tasks[0];
+	for (size_t i = 0; i < answer->n_tasks; i++)
+		task->removed |= task_gone(world, answer->tasks[i]);
 	tell(world, "task=%" PRIu64 " is acknowledged", task->id);
 }
 

@@ -201,6 +201,7 @@ struct world {
 	uint64_t paused_ms; /* since when, 0: not */
 	uint64_t highest_shown; /* task that a worker told of, and got its verdict */
 
+	uint64_t gone[SIM_VIEWS]; /* tasks that were removed */
 	struct sim_answer answers[64];
 	size_t answer_count;
 	uint64_t admin_conn;
@@ -334,6 +335,7 @@ void operator_calm(struct world *world);
 void check_row(struct world *world, enum row_table table, const void *old, const void *row);
 /* Before a task's row goes: somebody asked for that, or it ended long ago. */
 void check_drop(struct world *world, const struct task_row *row);
+bool task_gone(const struct world *world, uint64_t id);
 void check_start(struct world *world, const struct sim_worker *worker, const struct sim_session *session);
 /* Before it is sent: what it rests on must be committed. */
 void check_sent(struct world *world, const struct core_effect *effect);
