@@ -378,24 +378,6 @@ static void check_bounded(struct world *world, const struct sim_worker *worker)
 	require(journal_decode(snapshot.data, snapshot.len, tell_report, world, &good) == 0);
 }
 
-/* What was removed by force while its worker was away is thrown away when it is back. That it was is learned at the
- * next coming, if the answer took too long. */
-static void check_debts(struct world *world)
-{
-	for (size_t i = 0; i < world->row_count[ROW_DEBT]; i++) {
-		const struct debt_row *debt = world->rows[ROW_DEBT][i];
-
-		for (int w = 0; w < SIM_WORKERS; w++) {
-			const struct sim_worker *worker = &world->workers[w];
-
-			if (!strcmp(worker->name, debt->worker) && worker->core &&
-				attempts_find(worker->core, debt->task, debt->attempt))
-				broken(world, "P6", "%s still has to let go of task=%" PRIu64 ".%u", debt->worker, debt->task,
-					debt->attempt);
-		}
-	}
-}
-
 void check_rest(struct world *world)
 {
 	check_debts(world);

@@ -351,6 +351,7 @@ void check_tree(struct world *world, const struct sim_worker *worker, const stru
 void check_pushed_again(struct world *world, const struct attempt_row *row);
 void check_superseded(struct world *world, uint64_t task, uint32_t attempt);
 void check_worktrees(struct world *world);
+void check_debts(struct world *world);
 
 /* agree.c: P8, while it runs */
 void agree_begin(struct world *world);
