@@ -160,7 +160,10 @@ uint64_t peer_show(struct peer *peer, uint64_t generation, uint64_t now_ms)
 	uint64_t next_ms = SERIES_NEVER;
 
 	for (size_t i = 0; i < ARRAY_SIZE(peer->series) && !peer->doomed; i++) {
-		uint64_t due_ms = series_due_ms(&peer->series[i], generation, now_ms);
+		uint64_t due_ms;
+
+		peer->series[i].printed_bytes = peer->session->output_bytes;
+		due_ms = series_due_ms(&peer->series[i], generation, now_ms);
 
 		if (due_ms <= now_ms)
 			show_series(peer, i, generation, now_ms);

@@ -25,6 +25,8 @@ static int take_ack(struct peer *peer, const Maestro__HolderMessage *message)
 
 static int take_input(struct peer *peer, const Maestro__HolderMessage *message)
 {
+	for (size_t i = 0; i < ARRAY_SIZE(peer->series); i++)
+		series_input(&peer->series[i]);
 	if (session_input(peer->session, message->input->data.data, message->input->data.len))
 		log_warning(&peer->session->log, "the program does not read its input: %zu bytes were dropped",
 			message->input->data.len);

@@ -23,6 +23,26 @@ void series_ack(struct series *series, uint64_t frame)
 		series->waiting = false;
 }
 
+void series_input(struct series *series)
+{
+	series->credit = SERIES_BURST;
+}
+
+static uint64_t interval_ms(const struct series *series)
+{
+	if (series->interval_ms || series->credit)
+		return series->interval_ms;
+	return series->printed_bytes - series->sent_bytes > SERIES_FLOOD_BYTES ? SERIES_FLOOD_PACE_MS : SERIES_PACE_MS;
+}
+
+static void spend_credit(struct series *series, uint64_t now_ms)
+{
+	if (now_ms - series->sent_ms >= SERIES_QUIET_MS)
+		series->credit = SERIES_BURST;
+	if (series->credit)
+		series->credit--;
+}
+
 uint64_t series_due_ms(const struct series *series, uint64_t generation, uint64_t now_ms)
 {
 	if (!series->on || series->waiting)
@@ -31,7 +51,7 @@ uint64_t series_due_ms(const struct series *series, uint64_t generation, uint64_
 		return now_ms;
 	if (series->generation == generation)
 		return SERIES_NEVER;
-	return series->sent_ms + series->interval_ms;
+	return series->sent_ms + interval_ms(series);
 }
 
 int series_encode(struct series *series, const struct screen *screen, uint64_t generation, uint64_t now_ms,
@@ -59,7 +79,9 @@ int series_encode(struct series *series, const struct screen *screen, uint64_t g
 	series->shown = *scratch;
 	*scratch = shown;
 	series->frame++;
+	spend_credit(series, now_ms);
 	series->sent_ms = now_ms;
+	series->sent_bytes = series->printed_bytes;
 	series->waiting = true;
 	series->keyframe = false;
 	*ret_changed = true;

@@ -100,6 +100,39 @@ static void test_series_rate(void **state)
 	shown_deinit(&shown);
 }
 
+static void paint(struct shown *shown, uint64_t now_ms)
+{
+	emulator_write(shown->emulator, "a", 1);
+	assert_true(due(shown, now_ms) <= now_ms);
+	assert_true(send_frame(shown, now_ms, NULL));
+	series_ack(&shown->series, shown->series.frame);
+	emulator_write(shown->emulator, "b", 1);
+}
+
+/* Seen to fail with no pace at all: the ninth picture in a row was due at once. */
+static void test_series_pace(void **state)
+{
+	struct shown shown;
+	uint64_t now_ms = 1000;
+
+	shown_init(&shown);
+	series_watch(&shown.series, true, 0, false);
+	for (unsigned int i = 0; i < SERIES_BURST; i++)
+		paint(&shown, ++now_ms);
+	assert_int_equal(due(&shown, now_ms), now_ms + SERIES_PACE_MS);
+	shown.series.printed_bytes = SERIES_FLOOD_BYTES + 1;
+	assert_int_equal(due(&shown, now_ms), now_ms + SERIES_FLOOD_PACE_MS);
+	series_input(&shown.series); /* who types is answered at once */
+	assert_true(due(&shown, now_ms) <= now_ms);
+	for (unsigned int i = 0; i < SERIES_BURST; i++)
+		paint(&shown, ++now_ms);
+	assert_int_equal(due(&shown, now_ms), now_ms + SERIES_PACE_MS);
+	now_ms += SERIES_QUIET_MS; /* and so is a program after a pause */
+	paint(&shown, now_ms);
+	assert_true(due(&shown, now_ms) <= now_ms);
+	shown_deinit(&shown);
+}
+
 static void test_series_back_to_the_same(void **state)
 {
 	struct shown shown;
@@ -481,6 +514,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_series_one_frame_at_a_time),
 		cmocka_unit_test(test_series_rate),
+		cmocka_unit_test(test_series_pace),
 		cmocka_unit_test(test_series_back_to_the_same),
 		cmocka_unit_test(test_series_resize),
 		cmocka_unit_test(test_ansi),
