@@ -471,6 +471,7 @@ static int run_attached(struct attach *attach, struct error *error)
 
 	terminal_size(&attach->cols, &attach->rows);
 	paint_init(&attach->paint, attach->cols, attach->rows);
+	attach->paint.terminal = paint_terminal_named(getenv("TERM"));
 	r = watch_signals(attach);
 	if (!r)
 		r = open_stream(attach);

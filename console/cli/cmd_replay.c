@@ -81,7 +81,7 @@ static void draw(struct replay *replay)
 	/* what the program asked of its terminal then is not to be done to this one */
 	replay->view.modes &= SCREEN_MODE_REVERSE_VIDEO;
 	replay->view.mouse_mode = SCREEN_MOUSE_NONE;
-	replay->view.kitty_flags = 0;
+	replay->view.kitty_flags = replay->view.modify_other_keys = 0;
 	replay->view.cursor_visible = replay->view.cursor_visible && !replay->typing;
 	if (!r)
 		r = paint_update(&replay->paint, &replay->view, &out);
@@ -290,6 +290,7 @@ static int play(struct replay *replay, struct error *error)
 
 	terminal_size(&replay->cols, &replay->rows);
 	paint_init(&replay->paint, replay->cols, replay->rows > 1 ? replay->rows - 1 : 1);
+	replay->paint.terminal = paint_terminal_named(getenv("TERM"));
 	r = watch(replay);
 	if (!r)
 		r = terminal_take(error);

@@ -322,7 +322,7 @@ const struct screen *copy_screen(struct copy *copy)
 	}
 	copy->shown.modes = 0;
 	copy->shown.mouse_mode = SCREEN_MOUSE_NONE;
-	copy->shown.kitty_flags = 0;
+	copy->shown.kitty_flags = copy->shown.modify_other_keys = 0;
 	copy->shown.cursor_row = (unsigned int)(copy->cursor - copy->top);
 	copy->shown.cursor_col = 0;
 	copy->shown.cursor_visible = true;

@@ -15,13 +15,25 @@ int paint_begin(struct buf *out)
 const char *paint_end_sequence(void)
 {
 	/* every mode that we may have set, then the main screen */
-	return SYNC_END "\033[m\033[?7h\033[?1l\033>\033[?2004l\033[?1004l" MOUSE_END
+	return SYNC_END "\033[>4;0m\033[m\033[?7h\033[?1l\033>\033[?2004l\033[?1004l" MOUSE_END
 			"\033[?5l\033[=0;1u\033[0 q\033[?25h\033[?1049l";
+}
+
+struct paint_terminal paint_terminal_named(const char *name)
+{
+	static const char *const plain[] = { "linux", "dumb", "vt1", "vt2", "ansi", "cons25", "rxvt", "screen", "sun", "wsvt",
+		"putty" };
+	bool all = name != NULL;
+
+	for (size_t i = 0; all && i < ARRAY_SIZE(plain); i++)
+		all = strncmp(name, plain[i], strlen(plain[i])) != 0;
+	return (struct paint_terminal){ .underlines = all, .links = all, .keys = all };
 }
 
 void paint_init(struct paint *paint, unsigned int cols, unsigned int rows)
 {
-	*paint = (struct paint){ .cols = cols, .rows = rows, .shown = SCREEN_NULL };
+	*paint = (struct paint){ .cols = cols, .rows = rows, .shown = SCREEN_NULL,
+		.terminal = { .underlines = true, .links = true, .keys = true } };
 }
 
 void paint_deinit(struct paint *paint)
@@ -47,13 +59,44 @@ static int put_colour(uint32_t colour, unsigned int base, struct buf *out)
 		/* The short forms, as terminfo has them: a terminal that brightens bold text does so for these only. */
 		if (index < 16 && base != 58)
 			return buf_printf(out, ";%u", index < 8 ? base - 8 + index : base + 44 + index);
-		return buf_printf(out, ";%u;5;%u", base, index);
+		/* Colons for the underline's: who does not know 58 must not take what follows it for faint or blinking. */
+		return buf_printf(out, base == 58 ? ";%u:5:%u" : ";%u;5;%u", base, index);
 	default:
-		return buf_printf(out, ";%u;2;%u;%u;%u", base, colour >> 16 & 0xff, colour >> 8 & 0xff, colour & 0xff);
+		return buf_printf(out, base == 58 ? ";%u:2::%u:%u:%u" : ";%u;2;%u;%u;%u", base, colour >> 16 & 0xff, colour >> 8 & 0xff, colour & 0xff);
 	}
 }
 
-static int put_style(const struct screen_style *style, struct buf *out)
+static int put_underline(const struct paint *paint, const struct screen *screen, const struct screen_style *style,
+	struct buf *out)
+{
+	int r;
+
+	if (!style->underline)
+		return 0;
+	if (!paint->terminal.underlines || style->underline == SCREEN_UNDERLINE_SINGLE)
+		r = buf_append_str(out, ";4");
+	else
+		r = buf_printf(out, ";4:%u", style->underline);
+	if (r || !paint->terminal.underlines || !style->underline_colour)
+		return r;
+	return put_colour(screen_colour(screen, style->underline_colour, SCREEN_PALETTE_FOREGROUND), 58, out);
+}
+
+static int put_link(const struct paint *paint, const struct screen *screen, uint16_t link, struct buf *out)
+{
+	const char *text = "";
+	size_t len = link ? screen_link_text(screen, link, &text) : 0;
+	int r;
+
+	if (!paint->terminal.links)
+		return 0;
+	r = buf_append_str(out, "\033]8;;");
+	if (!r)
+		r = buf_append(out, text, len);
+	return r ? r : buf_append_str(out, "\033\\");
+}
+
+static int put_style(const struct paint *paint, const struct screen *screen, const struct screen_style *style, struct buf *out)
 {
 	static const struct {
 		enum screen_attribute bit;
@@ -67,16 +110,24 @@ static int put_style(const struct screen_style *style, struct buf *out)
 	for (size_t i = 0; !r && i < ARRAY_SIZE(attributes); i++)
 		if (style->attributes & attributes[i].bit)
 			r = buf_printf(out, ";%u", attributes[i].number);
-	if (!r && style->underline)
-		r = style->underline == SCREEN_UNDERLINE_SINGLE ? buf_append_str(out, ";4") :
-			buf_printf(out, ";4:%u", style->underline);
 	if (!r)
-		r = put_colour(style->foreground, 38, out);
+		r = put_underline(paint, screen, style, out);
 	if (!r)
-		r = put_colour(style->background, 48, out);
+		r = put_colour(screen_colour(screen, style->foreground, SCREEN_PALETTE_FOREGROUND), 38, out);
 	if (!r)
-		r = put_colour(style->underline_colour, 58, out);
+		r = put_colour(screen_colour(screen, style->background, SCREEN_PALETTE_BACKGROUND), 48, out);
 	return r ? r : buf_append_byte(out, 'm');
+}
+
+/* Clears from there to the end of the row, in the session's own background. */
+static int put_blank(const struct paint *paint, const struct screen *screen, unsigned int row, unsigned int col,
+	const struct screen_style *style, struct buf *out)
+{
+	int r = buf_printf(out, "\033[%u;%uH", row + 1, col + 1);
+
+	if (!r)
+		r = style ? put_style(paint, screen, style, out) : buf_append_str(out, "\033[m");
+	return r ? r : buf_append_str(out, "\033[K");
 }
 
 /* After a cell that is no ASCII the cursor is put where it belongs: terminals disagree on widths. */
@@ -85,6 +136,7 @@ static int put_row(const struct paint *paint, const struct screen *screen, unsig
 	const struct screen_row *row = &screen->row[paint->top + y];
 	unsigned int end = paint->left + paint->cols < screen->cols ? paint->left + paint->cols : screen->cols;
 	int style = -1, r;
+	uint16_t link = 0;
 	bool astray = false;
 
 	r = buf_printf(out, "\033[%u;1H", y + 1);
@@ -101,17 +153,22 @@ static int put_row(const struct paint *paint, const struct screen *screen, unsig
 		if (astray)
 			r = buf_printf(out, "\033[%u;%uH", y + 1, x - paint->left + 1);
 		if (!r && style != cell->style)
-			r = put_style(screen_style(screen, cell->style), out);
+			r = put_style(paint, screen, screen_style(screen, cell->style), out);
 		style = cell->style;
+		if (!r && screen_style(screen, cell->style)->link != link) {
+			link = screen_style(screen, cell->style)->link;
+			r = put_link(paint, screen, link, out);
+		}
 		if (!r)
 			r = buf_append(out, text, len);
 		astray = (unsigned char)text[0] >= 0x80;
 	}
+	if (!r && link)
+		r = put_link(paint, screen, 0, out);
 	if (!r && row->used < end)
-		r = buf_printf(out, "\033[%u;%uH\033[m\033[K", y + 1,
-			row->used > paint->left ? row->used - paint->left + 1 : 1);
-	else if (!r && end - paint->left < paint->cols)
-		r = buf_printf(out, "\033[%u;%uH\033[m\033[K", y + 1, end - paint->left + 1);
+		r = put_blank(paint, screen, y, row->used > paint->left ? row->used - paint->left : 0, screen_style(screen, 0), out);
+	if (!r && end - paint->left < paint->cols)
+		r = put_blank(paint, screen, y, end - paint->left, NULL, out);
 	return r;
 }
 
@@ -148,6 +205,13 @@ static int put_kitty(const struct paint *paint, const struct screen *screen, str
 	uint32_t before = paint->valid || paint->shown.cols ? paint->shown.kitty_flags : 0;
 
 	return before == screen->kitty_flags ? 0 : buf_printf(out, "\033[=%u;1u", screen->kitty_flags);
+}
+
+static int put_other_keys(const struct paint *paint, const struct screen *screen, struct buf *out)
+{
+	if (!paint->terminal.keys || paint->shown.modify_other_keys == screen->modify_other_keys)
+		return 0;
+	return buf_printf(out, "\033[>4;%um", screen->modify_other_keys);
 }
 
 /* As the program in the session asked, encoding too: what the terminal sends goes to it as it comes. */
@@ -212,8 +276,8 @@ int paint_update(struct paint *paint, const struct screen *screen, struct buf *o
 	if (!screen->cols || !paint->cols || !paint->rows)
 		return 0;
 	follow_cursor(paint, screen);
-	if (paint->shown.rows != screen->rows || paint->shown.cols != screen->cols)
-		paint->valid = false;
+	if (paint->shown.rows != screen->rows || paint->shown.cols != screen->cols || !screen_palette_equal(&paint->shown, screen))
+		paint->valid = false; /* a colour that changed may be anywhere */
 	r = buf_append_str(out, paint->valid ? SYNC_BEGIN "\033[?25l" : SYNC_BEGIN "\033[?25l\033[m\033[2J");
 	for (unsigned int y = 0; !r && y < paint->rows && paint->top + y < screen->rows; y++)
 		if (!row_is_shown(paint, screen, paint->top + y))
@@ -224,6 +288,8 @@ int paint_update(struct paint *paint, const struct screen *screen, struct buf *o
 		r = put_mouse(paint, screen, out);
 	if (!r)
 		r = put_kitty(paint, screen, out);
+	if (!r)
+		r = put_other_keys(paint, screen, out);
 	if (!r)
 		r = put_cursor(paint, screen, out);
 	if (!r)

@@ -54,6 +54,15 @@ static bool take_number(const uint8_t *keys, size_t len, size_t *at, unsigned in
 	return *at > begin;
 }
 
+/* What it would be in the old way, 0: nothing that we could mean. */
+static uint8_t code_of(unsigned int modifiers, unsigned int code)
+{
+	modifiers = (modifiers - 1) & ~KITTY_LOCKS;
+	if (modifiers == KITTY_CONTROL && code >= '@' && code <= '~')
+		return (uint8_t)(code & 0x1f);
+	return (modifiers & ~KITTY_SHIFT) == 0 && code >= 0x20 && code < 0x7f ? (uint8_t)code : 0;
+}
+
 /* CSI code[:…] ; modifiers[:event] u */
 static bool take_kitty(const uint8_t *keys, size_t len, struct key *ret_key)
 {
@@ -75,12 +84,22 @@ static bool take_kitty(const uint8_t *keys, size_t len, struct key *ret_key)
 	}
 	if (at >= len || keys[at] != 'u')
 		return false;
-	modifiers = (modifiers - 1) & ~KITTY_LOCKS;
-	*ret_key = (struct key){ .len = at + 1, .release = event == KITTY_RELEASE };
-	if (modifiers == KITTY_CONTROL && code >= '@' && code <= '~')
-		ret_key->code = (uint8_t)(code & 0x1f);
-	else if ((modifiers & ~KITTY_SHIFT) == 0 && code >= 0x20 && code < 0x7f)
-		ret_key->code = (uint8_t)code;
+	*ret_key = (struct key){ .len = at + 1, .release = event == KITTY_RELEASE, .code = code_of(modifiers, code) };
+	return true;
+}
+
+/* modifyOtherKeys: CSI 27 ; modifiers ; code ~ */
+static bool take_modified(const uint8_t *keys, size_t len, struct key *ret_key)
+{
+	static const char begin[] = "\033[27;";
+	unsigned int code, modifiers;
+	size_t at = sizeof(begin) - 1;
+
+	if (len < at || memcmp(keys, begin, at) != 0 || !take_number(keys, len, &at, &modifiers) || !modifiers)
+		return false;
+	if (at >= len || keys[at++] != ';' || !take_number(keys, len, &at, &code) || at >= len || keys[at] != '~')
+		return false;
+	*ret_key = (struct key){ .len = at + 1, .code = code_of(modifiers, code) };
 	return true;
 }
 
@@ -121,7 +140,7 @@ enum prefix_action prefix_take(struct prefix *prefix, const uint8_t *keys, size_
 	while (at < len && action == PREFIX_NONE) {
 		struct key key;
 
-		if (!take_kitty(keys + at, len - at, &key))
+		if (!take_kitty(keys + at, len - at, &key) && !take_modified(keys + at, len - at, &key))
 			key = (struct key){ .code = keys[at], .len = 1 };
 		if (prefix->pressed) {
 			action = after_prefix(prefix, &key, keys + at, out);

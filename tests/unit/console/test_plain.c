@@ -140,13 +140,65 @@ static void test_paint_styles(void **state)
 	screen_deinit(&screen);
 }
 
+/* Seen to fail: the colour was drawn as it was before the program changed it, and the link not at all. */
+static void test_paint_palette_and_links(void **state)
+{
+	static const char address[] = "https://example.org/";
+	struct paint paint;
+	struct screen screen;
+	_cleanup_(buf_deinit) struct buf out = BUF_NULL;
+	struct screen_style style = { .foreground = SCREEN_COLOUR_PALETTE(1), .underline = SCREEN_UNDERLINE_CURLY,
+		.underline_colour = SCREEN_COLOUR_RGB(0x010203) };
+
+	assert_int_equal(screen_init(&screen, 10, 1), 0);
+	put(&screen, 0, "xy");
+	style.link = screen_link_intern(&screen, address, strlen(address));
+	screen.row[0].cells[0].style = (uint16_t)screen_style_intern(&screen, &style);
+	paint_init(&paint, 10, 1);
+	assert_int_equal(paint_update(&paint, &screen, &out), 0);
+	assert_non_null(strstr(buf_text(&out), "\033[0;4:3;58:2::1:2:3;31m\033]8;;https://example.org/\033\\x\033[0m\033]8;;\033\\y"));
+	buf_clear(&out);
+	screen.palette[1] = SCREEN_COLOUR_RGB(0x102030); /* no row was touched, and yet it looks different */
+	assert_int_equal(paint_update(&paint, &screen, &out), 0);
+	assert_non_null(strstr(buf_text(&out), ";38;2;16;32;48m"));
+	buf_clear(&out);
+	paint.terminal = paint_terminal_named("linux");
+	paint_invalidate(&paint, 10, 1);
+	assert_int_equal(paint_update(&paint, &screen, &out), 0);
+	assert_null(strstr(buf_text(&out), "\033]8"));
+	assert_non_null(strstr(buf_text(&out), "\033[0;4;38;2;16;32;48mx"));
+	paint_deinit(&paint);
+	screen_deinit(&screen);
+}
+
+static void test_paint_modified_keys(void **state)
+{
+	struct paint paint;
+	struct screen screen;
+	_cleanup_(buf_deinit) struct buf out = BUF_NULL;
+
+	assert_int_equal(screen_init(&screen, 10, 1), 0);
+	screen.modify_other_keys = 2;
+	paint_init(&paint, 10, 1);
+	assert_int_equal(paint_update(&paint, &screen, &out), 0);
+	assert_non_null(strstr(buf_text(&out), "\033[>4;2m"));
+	buf_clear(&out);
+	screen.modify_other_keys = 0;
+	assert_int_equal(paint_update(&paint, &screen, &out), 0);
+	assert_non_null(strstr(buf_text(&out), "\033[>4;0m"));
+	assert_non_null(strstr(paint_end_sequence(), "\033[>4;0m\033[m"));
+	paint_deinit(&paint);
+	screen_deinit(&screen);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_escapes_go), cmocka_unit_test(test_controls_go), cmocka_unit_test(test_lines),
 		cmocka_unit_test(test_utf8), cmocka_unit_test(test_colours_stay_if_wanted),
 		cmocka_unit_test(test_paint_draws_what_changed), cmocka_unit_test(test_paint_smaller_terminal),
-		cmocka_unit_test(test_paint_styles),
+		cmocka_unit_test(test_paint_styles), cmocka_unit_test(test_paint_palette_and_links),
+		cmocka_unit_test(test_paint_modified_keys),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -51,6 +51,16 @@ static void test_prefix_kitty(void **state)
 	assert_int_equal(feed(&prefix, "\033[92;5u\033[120;5u", "\x1c\033[120;5u"), PREFIX_PRESSED);
 }
 
+/* modifyOtherKeys. Seen to fail: the key went to the session, and nobody could leave. */
+static void test_prefix_modified(void **state)
+{
+	struct prefix prefix = { .key = PREFIX_KEY_DEFAULT };
+
+	assert_int_equal(feed(&prefix, "\033[27;5;92~", ""), PREFIX_PRESSED);
+	assert_int_equal(feed(&prefix, "d", ""), PREFIX_DETACH);
+	assert_int_equal(feed(&prefix, "\033[27;5;97~\033[27~\033[27;5~", "\033[27;5;97~\033[27~\033[27;5~"), PREFIX_NONE);
+}
+
 static void test_prefix_names(void **state)
 {
 	static const char *const bad[] = { "", "a", "C-", "C-[", "C-m", "C-ab", "M-a", "^1" };
@@ -117,7 +127,7 @@ static void test_copy_hostile(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_prefix), cmocka_unit_test(test_prefix_kitty), cmocka_unit_test(test_prefix_names),
+		cmocka_unit_test(test_prefix), cmocka_unit_test(test_prefix_kitty), cmocka_unit_test(test_prefix_modified), cmocka_unit_test(test_prefix_names),
 		cmocka_unit_test(test_copy_moves), cmocka_unit_test(test_copy_hostile),
 	};
 
