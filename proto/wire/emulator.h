@@ -47,6 +47,13 @@ int emulator_text(const struct emulator *emulator, struct buf *out);
 int emulator_take_reply(struct emulator *emulator, struct buf *out);
 bool emulator_has_reply(const struct emulator *emulator);
 
+/* Not inside a sequence or a character: a snapshot can be taken. */
+bool emulator_settled(const struct emulator *emulator);
+/* Appends a stream that brings any emulator of the same size to this picture and state: both screens, margins, modes,
+ * pen, titles, colours, cursor. Not the scrollback, nor counts (bells, prompts). -ENOMEM, -EMSGSIZE (`out`'s limit):
+ * nothing was appended. */
+int emulator_snapshot(const struct emulator *emulator, struct buf *out);
+
 /* Inside synchronized output (mode 2026): hold the frame back. The caller bounds how long (150 ms), and may end it. */
 bool emulator_synchronized(const struct emulator *emulator);
 void emulator_end_synchronized(struct emulator *emulator);
