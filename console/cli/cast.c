@@ -132,10 +132,10 @@ int cast_put(struct cast *cast, const struct timeline_item *item, struct buf *ou
 	char size[32];
 	int r = 0;
 
-	if (item->kind == TIMELINE_RESIZE) {
+	if (item->kind == TIMELINE_RESIZE || item->kind == TIMELINE_KEYFRAME) {
 		cast->cols = item->cols;
 		cast->rows = item->rows;
-		if (!cast->begun)
+		if (!cast->begun && item->kind == TIMELINE_RESIZE)
 			return put_header(cast, item->wall_ms, out);
 	}
 	if (!cast->begun)
@@ -144,6 +144,7 @@ int cast_put(struct cast *cast, const struct timeline_item *item, struct buf *ou
 		return r;
 	switch (item->kind) {
 	case TIMELINE_OUTPUT:
+	case TIMELINE_KEYFRAME: /* its stream, for a player that begins there */
 		return put_output(cast, item->wall_ms, item->data, item->len, false, out);
 	case TIMELINE_RESIZE:
 		snprintf(size, sizeof(size), "%ux%u", item->cols, item->rows);

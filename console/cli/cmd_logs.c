@@ -14,12 +14,14 @@
 struct values {
 	struct cli_common common;
 	bool follow, raw;
-	uint64_t attempt;
+	uint64_t attempt, since_ms;
 };
 
 static const struct option_spec specs[] = {
 	{ .name = "follow", .short_name = 'f', .type = OPTION_FLAG, .offset = offsetof(struct values, follow),
 		.help = "go on until the session ends" },
+	{ .name = "since", .type = OPTION_DURATION, .offset = offsetof(struct values, since_ms), .arg = "TIME",
+		.max = 1000ull * 365 * 24 * 3600 * 1000, .help = "only what was printed in the last TIME" },
 	{ .name = "attempt", .type = OPTION_NUMBER, .offset = offsetof(struct values, attempt), .arg = "N", .max = UINT32_MAX,
 		.help = "of this attempt; else of the newest" },
 	{ .name = "raw", .type = OPTION_FLAG, .offset = offsetof(struct values, raw),
@@ -31,6 +33,7 @@ struct logs {
 	struct cli *cli;
 	const struct values *values;
 	uint64_t task, offset;
+	int64_t since_ms; /* for the first question; 0: from the beginning */
 	struct plain plain;
 };
 
@@ -70,6 +73,8 @@ static int read_piece(struct logs *logs, bool *ret_more, bool *ret_ended, struct
 	read.max_bytes = PIECE_BYTES;
 	read.has_attempt = logs->values->attempt != 0;
 	read.attempt = (uint32_t)logs->values->attempt;
+	read.has_since_ms = logs->since_ms != 0;
+	read.since_ms = logs->since_ms;
 	request.body_case = MAESTRO__ENVELOPE__BODY_READ_TASK;
 	request.read_task = &read;
 	r = client_call_repeatable(logs->cli->client, &request, MAESTRO__ENVELOPE__BODY_SESSION_BYTES,
@@ -77,6 +82,7 @@ static int read_piece(struct logs *logs, bool *ret_more, bool *ret_ended, struct
 	if (r)
 		return r;
 	bytes = client_reply_of(&reply)->session_bytes;
+	logs->since_ms = 0;
 	r = print_piece(logs, bytes);
 	/* a declared gap: what is told may begin later than what was asked for */
 	logs->offset = (bytes->has_offset ? bytes->offset : logs->offset) + bytes->data.len;
@@ -130,6 +136,8 @@ static int run(struct cli *cli, const void *v, int count, char **operands, struc
 	uint32_t wait_ms = LOOK_MIN_MS;
 	int r;
 
+	if (values->since_ms)
+		logs.since_ms = clock_wall_ms() - (int64_t)values->since_ms;
 	if (values->raw && cli->terminal)
 		return error_set(error, CLIENT_E_USAGE, "logs: --raw would let the session act on your terminal; "
 			"write it to a file, or use 'maestro attach'");
@@ -154,7 +162,7 @@ const struct command command_logs = {
 	.name = "logs",
 	.group = GROUP_SESSIONS,
 	.brief = "print what a session printed",
-	.table = { "maestro logs", "TASK [-f] [--attempt N]",
+	.table = { "maestro logs", "TASK [-f] [--since TIME] [--attempt N]",
 		"Prints all that the session has printed, as plain text. With --json: a line for each piece.",
 		specs, ARRAY_SIZE(specs) },
 	.values_size = sizeof(struct values),

@@ -21,7 +21,7 @@
 
 struct values {
 	struct cli_common common;
-	char *speed;
+	char *speed, *seek;
 	uint64_t idle_limit_ms, attempt;
 };
 
@@ -30,6 +30,8 @@ static const struct option_spec specs[] = {
 		.help = "so many times as fast, 0.125 to 64" },
 	{ .name = "idle-limit", .short_name = 'i', .type = OPTION_DURATION, .offset = offsetof(struct values, idle_limit_ms),
 		.arg = "TIME", .max = UINT32_MAX, .help = "never wait longer than this for output" },
+	{ .name = "seek", .type = OPTION_STRING, .offset = offsetof(struct values, seek), .arg = "[-]TIME",
+		.help = "begin so long after the beginning, or with - so long before the end" },
 	{ .name = "attempt", .type = OPTION_NUMBER, .offset = offsetof(struct values, attempt), .arg = "N", .max = UINT32_MAX,
 		.help = "of this attempt; else of the newest" },
 	CLI_COMMON_OPTIONS,
@@ -44,6 +46,8 @@ struct replay {
 	unsigned int cols, rows; /* of the terminal; the last row is ours */
 	double speed;
 	bool paused, full, done, typing;
+	bool loading;            /* there may be more than the player has */
+	struct timed timed;
 	uint64_t at_ms;          /* the moment that is shown */
 	uint64_t clock_ms;       /* when that was */
 	char search[SEARCH_BYTES_MAX + 1];
@@ -115,7 +119,7 @@ static void go_to(struct replay *replay, uint64_t at_ms)
 	replay->clock_ms = clock_boottime_ms();
 	player_seek(&replay->player, replay->at_ms);
 	next_ms = player_next_ms(&replay->player);
-	if (next_ms == UINT64_MAX)
+	if (next_ms == UINT64_MAX && !replay->loading)
 		replay->paused = true;
 	draw(replay);
 	second_ms = (replay->at_ms / 1000 + 1) * 1000;
@@ -273,6 +277,105 @@ static int on_signal(sd_event_source *source, const struct signalfd_siginfo *inf
 	return 0;
 }
 
+/* --- the recording --------------------------------------------------------------------------------------------- */
+
+static int on_item(void *userdata, const struct timeline_item *item)
+{
+	return player_add(&((struct replay *)userdata)->player, item);
+}
+
+static int load_piece(struct replay *replay, struct error *error)
+{
+	int r = timed_read_piece(replay->cli, &replay->timed, on_item, replay, &replay->loading, error);
+
+	if (r == PLAYER_E_FULL && !error->why) {
+		replay->full = true;
+		replay->loading = false;
+		r = 0;
+	}
+	return r;
+}
+
+/* Enough to show that moment; the rest is loaded while it plays. */
+static int load(struct replay *replay, uint64_t at_ms, struct error *error)
+{
+	int r = 0;
+
+	replay->loading = true;
+	while (!r && replay->loading && (player_next_ms(&replay->player) == UINT64_MAX || replay->player.end_ms < at_ms))
+		r = load_piece(replay, error);
+	if (!r && player_next_ms(&replay->player) == UINT64_MAX)
+		return error_set(error, CLIENT_E_FAILED, "task %" PRIu64 " has printed nothing yet", replay->timed.task);
+	return r;
+}
+
+/* --- beginning in the middle ----------------------------------------------------------------------------------- */
+
+struct span {
+	bool begun;
+	int64_t first_ms, last_ms, end_ms; /* of the wall clock; end: of the last piece that was read */
+};
+
+static int on_span(void *userdata, const struct timeline_item *item)
+{
+	struct span *span = userdata;
+
+	if (!span->begun)
+		span->first_ms = item->wall_ms;
+	span->begun = true;
+	span->last_ms = item->wall_ms;
+	return 0;
+}
+
+/* Finds when the recording begins, and when it ends if that is asked; neither reads what lies between. */
+static int find_span(struct replay *replay, bool end, struct span *span, struct error *error)
+{
+	struct timed timed = replay->timed;
+	struct span last = { 0 };
+	bool more;
+	int r = timed_read_piece(replay->cli, &timed, on_span, span, &more, error);
+
+	span->end_ms = span->last_ms;
+	if (r || !end)
+		return r;
+	timed = replay->timed;
+	timed.seek = true;
+	timed.since_ms = INT64_MAX;
+	r = timed_read(replay->cli, &timed, on_span, &last, error);
+	if (!r && last.begun)
+		span->end_ms = last.last_ms;
+	return r;
+}
+
+/* From the last keyframe before the moment that is asked for. *ret_at_ms: that moment since the beginning. */
+static int seek(struct replay *replay, uint64_t seek_ms, bool from_end, uint64_t *ret_at_ms, struct error *error)
+{
+	struct span span = { 0 };
+	uint64_t length_ms;
+	int r = find_span(replay, from_end, &span, error);
+
+	if (r || !span.begun)
+		return r;
+	length_ms = span.end_ms > span.first_ms ? (uint64_t)(span.end_ms - span.first_ms) : 0;
+	if (from_end)
+		seek_ms = length_ms > seek_ms ? length_ms - seek_ms : 0;
+	replay->timed.seek = true;
+	replay->timed.since_ms = span.first_ms + (int64_t)seek_ms;
+	replay->player.first_ms = span.first_ms;
+	*ret_at_ms = seek_ms;
+	return 0;
+}
+
+/* "-5m" is an option's name to most programs' parsers, so the sign may also stand before "=": --seek=-5m. */
+static int parse_seek(const char *text, uint64_t *ret_ms, bool *ret_from_end, struct error *error)
+{
+	*ret_from_end = text && *text == '-';
+	*ret_ms = 0;
+	if (text && (clock_parse_duration(text + (*text == '-' || *text == '+'), ret_ms) || *ret_ms > UINT32_MAX))
+		return error_set(error, CLIENT_E_USAGE, "replay: --seek takes a time as 90s, 5m or -30s, not '%s'", text);
+	return 0;
+}
+
 /* --- the command ---------------------------------------------------------------------------------------------- */
 
 static int watch(struct replay *replay)
@@ -284,7 +387,7 @@ static int watch(struct replay *replay)
 	return r < 0 ? r : 0;
 }
 
-static int play(struct replay *replay, struct error *error)
+static int play(struct replay *replay, uint64_t at_ms, struct error *error)
 {
 	int r;
 
@@ -295,30 +398,15 @@ static int play(struct replay *replay, struct error *error)
 	if (!r)
 		r = terminal_take(error);
 	if (!r)
-		go_to(replay, 0);
-	while (r >= 0 && !replay->done)
-		r = sd_event_run(replay->cli->event, UINT64_MAX);
+		go_to(replay, at_ms);
+	while (r >= 0 && !replay->done) {
+		r = sd_event_run(replay->cli->event, replay->loading ? 0 : UINT64_MAX);
+		if (r >= 0 && !replay->done && replay->loading)
+			r = load_piece(replay, error);
+	}
 	terminal_give_back();
 	sd_event_source_disable_unref(replay->timer);
 	return r < 0 ? r : 0;
-}
-
-static int on_item(void *userdata, const struct timeline_item *item)
-{
-	return player_add(&((struct replay *)userdata)->player, item);
-}
-
-static int load(struct replay *replay, struct timed *timed, struct error *error)
-{
-	int r = timed_read(replay->cli, timed, on_item, replay, error);
-
-	if (r == PLAYER_E_FULL && !error->why) {
-		replay->full = true;
-		r = 0;
-	}
-	if (!r && player_next_ms(&replay->player) == UINT64_MAX)
-		return error_set(error, CLIENT_E_FAILED, "task %" PRIu64 " has printed nothing yet", timed->task);
-	return r;
 }
 
 static int parse_speed(const char *text, double *ret_speed, struct error *error)
@@ -336,24 +424,30 @@ static int run(struct cli *cli, const void *v, int count, char **operands, struc
 {
 	const struct values *values = v;
 	struct replay replay = { .cli = cli, .view = SCREEN_NULL };
-	struct timed timed = { .attempt = (uint32_t)values->attempt };
+	uint64_t at_ms;
+	bool from_end;
 	int r;
 
-	r = cli_parse_task(operands[0], &timed.task, error);
+	replay.timed.attempt = (uint32_t)values->attempt;
+	r = cli_parse_task(operands[0], &replay.timed.task, error);
 	if (!r)
 		r = parse_speed(values->speed, &replay.speed, error);
+	if (!r)
+		r = parse_seek(values->seek, &at_ms, &from_end, error);
 	if (r)
 		return r;
 	if (!isatty(STDIN_FILENO) || !cli->terminal) {
 		error_set(error, CLIENT_E_USAGE, "replay: needs a terminal");
-		error_hint(error, "'maestro export %" PRIu64 "' writes the recording to a file", timed.task);
+		error_hint(error, "'maestro export %" PRIu64 "' writes the recording to a file", replay.timed.task);
 		return CLIENT_E_USAGE;
 	}
 	r = player_init(&replay.player, values->idle_limit_ms);
+	if (!r && values->seek)
+		r = seek(&replay, at_ms, from_end, &at_ms, error);
 	if (!r)
-		r = load(&replay, &timed, error);
+		r = load(&replay, at_ms, error);
 	if (!r)
-		r = play(&replay, error);
+		r = play(&replay, at_ms, error);
 	player_deinit(&replay.player);
 	paint_deinit(&replay.paint);
 	screen_deinit(&replay.view);
@@ -366,9 +460,10 @@ const struct command command_replay = {
 	.name = "replay",
 	.group = GROUP_SESSIONS,
 	.brief = "watch a session again, as it went",
-	.table = { "maestro replay", "TASK [--speed N] [--idle-limit TIME] [--attempt N]",
+	.table = { "maestro replay", "TASK [--seek TIME] [--speed N] [--idle-limit TIME] [--attempt N]",
 		"Plays what the session printed on the whole terminal. Space pauses, Left and Right seek, Up and Down change\n"
-		"the speed, 0 to 9 jump, [ and ] go to the last and next mark, / searches, n again, q quits.",
+		"the speed, 0 to 9 jump, [ and ] go to the last and next mark, / searches, n again, q quits.\n"
+		"With --seek it begins there, without reading what comes before; --seek=-30s is half a minute before the end.",
 		specs, ARRAY_SIZE(specs) },
 	.values_size = sizeof(struct values),
 	.operands_min = 1, .operands_max = 1,

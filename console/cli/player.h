@@ -8,6 +8,7 @@
 #include "proto/wire/emulator.h"
 #include "proto/wire/timeline.h"
 
+#define PLAYER_KEY_BYTES (1024u * 1024) /* of output between two keyframes */
 #define PLAYER_BYTES_MAX (256u * 1024 * 1024) /* of output; what comes after it is left out */
 
 enum { PLAYER_E_FULL = 1 };
@@ -15,9 +16,11 @@ enum { PLAYER_E_FULL = 1 };
 struct player {
 	struct emulator *emulator;
 	struct buf bytes, entries; /* struct player_entry */
+	struct buf keys;           /* struct player_key, of what was shown already: ways back */
 	uint64_t idle_limit_ms;    /* a longer time without output is cut to this; 0: no limit */
 	uint64_t end_ms;           /* of the last entry, from the beginning */
 	int64_t wall_ms;           /* of the entry added last */
+	int64_t first_ms;          /* wall clock of the recording's beginning, if what is added begins later; else 0 */
 	size_t next;               /* the first entry that the screen does not show */
 };
 

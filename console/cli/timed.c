@@ -37,6 +37,8 @@ int timed_read_piece(struct cli *cli, struct timed *timed, timed_each each, void
 	read.max_bytes = PIECE_BYTES;
 	read.has_attempt = timed->attempt != 0;
 	read.attempt = timed->attempt;
+	read.has_since_ms = timed->seek;
+	read.since_ms = timed->since_ms;
 	r = cli_call(cli, MAESTRO__ENVELOPE__BODY_READ_TASK, &read, MAESTRO__ENVELOPE__BODY_SESSION_BYTES,
 		CLIENT_DEADLINE_MS, &reply, error);
 	if (r)
@@ -48,6 +50,7 @@ int timed_read_piece(struct cli *cli, struct timed *timed, timed_each each, void
 		return CLIENT_E_FAILED;
 	}
 	*ret_more = bytes->has_next && bytes->next > timed->position;
+	timed->seek = false;
 	timed->ended = bytes->ended;
 	if (bytes->has_next)
 		timed->position = bytes->next;

@@ -11,6 +11,8 @@ struct timed {
 	uint64_t task;
 	uint32_t attempt;   /* 0: the newest */
 	uint64_t position;  /* where the next piece begins */
+	bool seek;          /* the first piece: a keyframe of that time or before it, and what follows it */
+	int64_t since_ms;   /* INT64_MAX: of the end */
 	bool ended;         /* the session is over: no more will come */
 };
 

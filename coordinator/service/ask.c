@@ -240,6 +240,8 @@ void ask_read(struct conn *conn, const Maestro__Envelope *envelope)
 	session.offset = read->offset;
 	session.has_max_bytes = read->has_max_bytes;
 	session.max_bytes = read->max_bytes;
+	session.has_since_ms = read->has_since_ms;
+	session.since_ms = read->since_ms;
 	question.body_case = BODY(READ_SESSION);
 	question.read_session = &session;
 	ask_send(conn->service, ask, attempt->worker, &question, READ_MS);

@@ -42,11 +42,17 @@ static size_t pack_body(const struct timeline_item *item, uint8_t *p)
 	return n + pack_varint(p + n, item->rows);
 }
 
+static bool has_text(enum timeline_kind kind)
+{
+	return kind == TIMELINE_OUTPUT || kind == TIMELINE_MARK || kind == TIMELINE_KEYFRAME;
+}
+
 int timeline_put(struct timeline_writer *writer, const struct timeline_item *item)
 {
-	bool text = item->kind == TIMELINE_OUTPUT || item->kind == TIMELINE_MARK;
+	bool body_first = item->kind != TIMELINE_OUTPUT && item->kind != TIMELINE_MARK;
 	uint8_t head[1 + 3 * VARINT_BYTES_MAX], body[2 * VARINT_BYTES_MAX];
-	size_t before = writer->out->len, n = 0, len = text ? item->len : pack_body(item, body);
+	size_t before = writer->out->len, n = 0, body_len = body_first ? pack_body(item, body) : 0;
+	size_t text_len = has_text(item->kind) ? item->len : 0;
 	int64_t wall_ms = item->wall_ms < 0 ? 0 : item->wall_ms;
 	int r;
 
@@ -56,10 +62,12 @@ int timeline_put(struct timeline_writer *writer, const struct timeline_item *ite
 		wall_ms = writer->wall_ms;
 	head[n++] = (uint8_t)item->kind;
 	n += pack_varint(head + n, writer->count ? (uint64_t)(wall_ms - writer->wall_ms) : 0);
-	n += pack_varint(head + n, len);
+	n += pack_varint(head + n, body_len + text_len);
 	r = buf_append(writer->out, head, n);
 	if (!r)
-		r = buf_append(writer->out, text ? item->data : body, len);
+		r = buf_append(writer->out, body, body_len);
+	if (!r && text_len)
+		r = buf_append(writer->out, item->data, text_len);
 	if (r) {
 		writer->out->len = before;
 		return r;
@@ -81,10 +89,13 @@ static int take_body(const struct timeline_reader *reader, struct timeline_item 
 	case TIMELINE_GAP:
 		return take_varint(&body, &item->lost_bytes) ? 0 : TIMELINE_E_INVALID;
 	case TIMELINE_RESIZE:
+	case TIMELINE_KEYFRAME:
 		if (!take_varint(&body, &cols) || !take_varint(&body, &rows) || cols - 1 >= UINT16_MAX || rows - 1 >= UINT16_MAX)
 			return TIMELINE_E_INVALID;
 		item->cols = (unsigned int)cols;
 		item->rows = (unsigned int)rows;
+		item->data = body.data + body.at;
+		item->len -= body.at;
 		return 0;
 	}
 	return TIMELINE_E_INVALID;
@@ -114,7 +125,7 @@ int timeline_next(struct timeline_reader *reader, struct timeline_item *ret_item
 	r = take_body(reader, &item);
 	if (r)
 		return r;
-	reader->at += item.len;
+	reader->at += (size_t)len;
 	reader->wall_ms += (int64_t)since_ms;
 	item.wall_ms = reader->wall_ms;
 	*ret_item = item;

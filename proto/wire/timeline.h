@@ -5,7 +5,8 @@
  *   u8 kind, varint milliseconds since the item before (the first: since the piece's clock), varint length, bytes
  *
  * Kinds: 'o' output, 'r' resize (two varints: columns, rows), 'm' mark (its text), 'g' gap (a varint: how many bytes
- * of output are not there; 0: not known, the transcript is damaged here). Varints are LEB128. A clock that was set
+ * of output are not there; 0: not known, the transcript is damaged here), 'k' keyframe (two varints: columns, rows;
+ * then a stream that brings a new terminal of that size to the state here). Varints are LEB128. A clock that was set
  * back counts as no time passed.
  *
  * Pieces are cut between items and each has its own clock, so a piece can be read without those before it.
@@ -29,12 +30,13 @@ enum timeline_kind {
 	TIMELINE_RESIZE = 'r',
 	TIMELINE_MARK = 'm',
 	TIMELINE_GAP = 'g',
+	TIMELINE_KEYFRAME = 'k', /* only where a reader asked for one */
 };
 
 struct timeline_item {
 	enum timeline_kind kind;
 	int64_t wall_ms;
-	const void *data; /* output, or a mark's text; borrowed */
+	const void *data; /* output, a mark's text, a keyframe's stream; borrowed */
 	size_t len;
 	unsigned int cols, rows;
 	uint64_t lost_bytes;

@@ -27,6 +27,26 @@ is "grep stops at --max" 5 "$(maestro grep --max 5 '^1' 2> /dev/null | wc -l)"
 maestro grep 'nowhere to be found' > /dev/null; is "nothing found is 1" 1 $?
 refuses "a bad pattern" 2 'regular expression' maestro grep '('
 
+# Long enough for keyframes: its end is found without what comes before it.
+long=$(maestro run -a command 'echo first-words; seq 1 500000; printf "\033[2J\033[H\033[32mlast-words\033[m\n"')
+check "the long one ends well" maestro wait "$long"
+session=$(echo "$MAESTRO_HOME"/state/workers/*/sessions/"$long".1)
+[ -s "$session/transcript.zst.idx" ] && pass "there are keyframes" || fail "there are keyframes" "$(ls -l "$session")"
+is "the last screen of a session that has ended" "last-words" "$(maestro screen "$long" --attempt 1)"
+mkfifo keys
+script -qfec "maestro replay $long --seek=-0s" replay.out < keys > /dev/null &
+exec 9> keys
+wait_for 20 grep -q last-words replay.out && pass "replay begins at the end" || fail "replay begins at the end" "$(cat replay.out)"
+printf q >&9
+wait $! && pass "and is left by q" || fail "and is left by q"
+exec 9>&-
+grep -q first-words replay.out && fail "and nothing from the beginning is played" || pass "and nothing from the beginning is played"
+rm "$session/transcript.zst.idx"
+is "without its index too" "last-words" "$(maestro screen "$long" --attempt 1)"
+refuses "a seek that is no time" 2 'takes a time' maestro replay "$long" --seek soon
+is "logs --since of long ago is all" "$(maestro logs "$long" | sha256sum)" "$(maestro logs "$long" --since 1d | sha256sum)"
+is "logs --since of just now is nothing" "" "$(maestro logs "$long" --since 1ms)"
+
 id=$(maestro run -a command 'echo alive-now; read -r line')
 wait_for 20 sh -c "maestro export $id --format text | grep -q alive-now" && pass "a live session exports" || fail "a live session exports"
 check "stop" maestro stop "$id"

@@ -126,6 +126,8 @@ static int output(const char *path, const Maestro__ReadSession *message, struct 
 				   : OUTPUT_MAX_BYTES;
 	int r = transcript_reader_new(&reader, path);
 
+	if (!r && message->has_since_ms)
+		r = transcript_find_time(reader, message->since_ms, &offset);
 	if (!r)
 		r = read_output(reader, &offset, max_bytes, out);
 	if (!r)
@@ -158,6 +160,28 @@ static int put_timed(void *userdata, const struct transcript_item *item)
 	return 0; /* written by a newer holder */
 }
 
+/* The screen at the last keyframe before that time, and where the recording goes on. Without one: the beginning. */
+static int put_keyframe(struct transcript_reader *reader, int64_t since_ms, struct timeline_writer *writer,
+	uint64_t *position)
+{
+	_cleanup_(buf_deinit) struct buf stream = BUF_NULL;
+	struct transcript_place place;
+	struct timeline_item item = { .kind = TIMELINE_KEYFRAME };
+	int r;
+
+	*position = 0;
+	r = transcript_seek_time(reader, since_ms, &place, &stream);
+	if (r)
+		return r < 0 ? r : 0;
+	*position = place.position;
+	item.wall_ms = place.wall_ms;
+	item.cols = place.cols;
+	item.rows = place.rows;
+	item.data = stream.data;
+	item.len = stream.len;
+	return timeline_put(writer, &item);
+}
+
 static int timed(const char *path, const Maestro__ReadSession *message, struct buf *out, Maestro__SessionBytes *bytes)
 {
 	_cleanup_(transcript_reader_free_p) struct transcript_reader *reader = NULL;
@@ -166,6 +190,8 @@ static int timed(const char *path, const Maestro__ReadSession *message, struct b
 	uint64_t position = message->has_offset ? message->offset : 0;
 	int r = transcript_reader_new(&reader, path);
 
+	if (!r && message->has_since_ms)
+		r = put_keyframe(reader, message->since_ms, &writer, &position);
 	if (!r)
 		r = transcript_part(reader, &position, max_bytes, put_timed, &writer);
 	if (r && (r != TRANSCRIPT_E_END || !reader))

@@ -72,7 +72,8 @@ struct holder_ops {
 	void (*activity)(void *userdata, uint64_t output_bytes, const char *title, size_t title_len, bool bell);
 	/* The whole answer to one holder_ask_screenshot, in the order asked. */
 	void (*screenshot)(void *userdata, const void *data, size_t len);
-	/* All processes of the session are gone and the exit is on disk. Told once on each connection. */
+	/* All processes of the session are gone. The exit is on disk, or waits in the holder for room there; it is told once
+	 * on each connection. */
 	void (*exit)(void *userdata, const struct holder_exit *exit);
 	/* Once, last: r 0 if the holder closed, else an errno. Only holder_free may follow. */
 	void (*closed)(void *userdata, int r);

@@ -9,11 +9,17 @@
 #include <sys/wait.h>
 
 #define KILL_AGAIN_MS 100u
+#define EXIT_AGAIN_MIN_MS 250u
+#define EXIT_AGAIN_MAX_MS 30000u
 
 static void send_signal(struct session *session, int signal)
 {
 	size_t count = 0;
-	int r = tree_signal(signal, &count);
+	int r;
+
+	if (signal == SIGKILL && session->cgroup.dir)
+		(void)cgroup_kill(&session->cgroup); /* and what was moved out of it is still a child of ours */
+	r = tree_signal(signal, &count);
 
 	if (r)
 		log_error(&session->log, "the session's processes cannot be found: %s", strerror(-r));
@@ -68,19 +74,38 @@ static void close_terminal(struct session *session)
 	buf_deinit(&session->input);
 }
 
+/* What cannot be written (disk full) stays in memory, is told to every worker that connects, and is tried again. */
+static int write_exit(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct session *session = userdata;
+	int r = holder_exit_write(session->dir, &session->exit);
+
+	if (!r) {
+		if (session->exit_wait_ms)
+			log_info(&session->log, "%s/exit is written now", session->dir);
+		return 0;
+	}
+	if (!session->exit_wait_ms)
+		log_error(&session->log, "%s/exit cannot be written: %s: it is kept and tried again", session->dir, strerror(-r));
+	session->exit_wait_ms = session->exit_wait_ms ? session->exit_wait_ms * 2 : EXIT_AGAIN_MIN_MS;
+	if (session->exit_wait_ms > EXIT_AGAIN_MAX_MS)
+		session->exit_wait_ms = EXIT_AGAIN_MAX_MS;
+	session_arm(session, &session->exit_timer, session->exit_wait_ms, write_exit);
+	return 0;
+}
+
 static void finish(struct session *session)
 {
 	struct peer *peer, *next;
-	int r;
 
 	session->kill_timer = sd_event_source_disable_unref(session->kill_timer);
 	close_terminal(session);
+	cgroup_deinit(&session->cgroup);
 	session->flush_timer = sd_event_source_disable_unref(session->flush_timer);
+	session_keyframe(session); /* the last picture, for whoever asks for it later */
 	transcript_finish(session->transcript);
 	session->exit.time_ms = clock_wall_ms();
-	r = holder_exit_write(session->dir, &session->exit);
-	if (r)
-		log_error(&session->log, "%s/exit cannot be written: %s", session->dir, strerror(-r));
+	(void)write_exit(NULL, 0, session);
 	session->phase = SESSION_OVER;
 	emulator_end_synchronized(session->emulator);
 	session_show(session);

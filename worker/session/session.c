@@ -5,6 +5,7 @@
 #include "proto/base/clock.h"
 #include "proto/base/io.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -127,6 +128,7 @@ void session_free(struct session *session)
 		peer_free(peer);
 	for (size_t i = 0; i < ARRAY_SIZE(session->signal_sources); i++)
 		sd_event_source_disable_unref(session->signal_sources[i]);
+	sd_event_source_disable_unref(session->exit_timer);
 	sd_event_source_disable_unref(session->kill_timer);
 	sd_event_source_disable_unref(session->activity_timer);
 	sd_event_source_disable_unref(session->show_timer);
@@ -143,6 +145,7 @@ void session_free(struct session *session)
 	buf_deinit(&session->input);
 	sd_event_source_disable_unref(session->pty_source);
 	pty_deinit(&session->pty);
+	cgroup_deinit(&session->cgroup);
 	holder_exit_deinit(&session->exit);
 	free(session->cwd);
 	environment_free(session->env);
@@ -224,6 +227,17 @@ static void note_activity(struct session *session)
 
 static int terminal_is_ready(sd_event_source *source, int fd, uint32_t events, void *userdata);
 
+void session_keyframe(struct session *session)
+{
+	_cleanup_(buf_deinit) struct buf stream = BUF_LIMIT(TRANSCRIPT_KEYFRAME_STREAM_MAX);
+	const struct screen *screen = emulator_screen(session->emulator);
+
+	/* A screen that is behind the recording is none of it. Without memory there is none now, and the recording is whole
+	 * without it. */
+	if (!session->behind.len && emulator_settled(session->emulator) && !emulator_snapshot(session->emulator, &stream))
+		transcript_keyframe(session->transcript, screen->cols, screen->rows, stream.data, stream.len, clock_wall_ms());
+}
+
 static void take_output(struct session *session, const void *data, size_t len)
 {
 	size_t shown = emulator_write_some(session->emulator, data, len);
@@ -232,6 +246,8 @@ static void take_output(struct session *session, const void *data, size_t len)
 		emulator_write(session->emulator, (const char *)data + shown, len - shown);
 	transcript_write(session->transcript, data, len, clock_wall_ms());
 	session->output_bytes += len;
+	if (transcript_keyframe_due(session->transcript))
+		session_keyframe(session);
 	if (transcript_pending(session->transcript) && !session_armed(session->flush_timer))
 		session_arm(session, &session->flush_timer, TRANSCRIPT_FLUSH_MS, flush_fires);
 }
@@ -347,15 +363,6 @@ void session_resize(struct session *session, unsigned int cols, unsigned int row
 
 /* --- what the workers see ------------------------------------------------------------------------------------- */
 
-static int hold_fires(sd_event_source *source, uint64_t usec, void *userdata)
-{
-	struct session *session = userdata;
-
-	emulator_end_synchronized(session->emulator);
-	session_show(session);
-	return 0;
-}
-
 static int show_fires(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	session_show(userdata);
@@ -365,14 +372,19 @@ static int show_fires(sd_event_source *source, uint64_t usec, void *userdata)
 /* A program that says "not yet" is believed for a while. */
 static bool is_held(struct session *session)
 {
-	if (!emulator_synchronized(session->emulator)) {
-		if (session->hold_timer)
-			(void)sd_event_source_set_enabled(session->hold_timer, SD_EVENT_OFF);
-		return false;
+	bool synchronized = emulator_synchronized(session->emulator);
+	uint64_t wait_ms;
+
+	if (hold_check(&session->hold, synchronized, clock_boottime_ms(), &wait_ms)) {
+		if (!session_armed(session->hold_timer))
+			session_arm(session, &session->hold_timer, wait_ms, show_fires);
+		return true;
 	}
-	if (!session_armed(session->hold_timer))
-		session_arm(session, &session->hold_timer, SESSION_SYNCHRONIZED_MS, hold_fires);
-	return true;
+	if (synchronized)
+		emulator_end_synchronized(session->emulator);
+	if (session->hold_timer)
+		(void)sd_event_source_set_enabled(session->hold_timer, SD_EVENT_OFF);
+	return false;
 }
 
 void session_show(struct session *session)
@@ -428,6 +440,35 @@ static int open_transcript(struct session *session, uint64_t limit_bytes)
 	return r;
 }
 
+/* A group of its own where that can be had; limits that hold there need not be set on each process. */
+static void make_cgroup(struct session *session)
+{
+	_cleanup_free_ char *parent = NULL;
+	char name[64];
+
+	snprintf(name, sizeof(name), "maestro-%" PRIu64 ".%" PRIu32 "-%ld", session->id.task, session->id.attempt, (long)getpid());
+	if (cgroup_find_own(&parent) || cgroup_make(&session->cgroup, parent, name, session->pty_spec.limit_memory_bytes,
+						session->pty_spec.limit_processes))
+		return;
+	if (session->cgroup.limits_memory)
+		session->pty_spec.limit_memory_bytes = 0;
+	if (session->cgroup.limits_processes)
+		session->pty_spec.limit_processes = 0;
+}
+
+/* The program waits at its gate: all that it starts will be in there with it. */
+static int enter_cgroup(struct session *session, struct error *error)
+{
+	int r = session->cgroup.dir ? cgroup_add(&session->cgroup, session->pty.pid) : 0;
+
+	if (!r)
+		return 0;
+	if (session->cgroup.limits_memory || session->cgroup.limits_processes)
+		return error_set(error, r, "the session's limits cannot be set: %s: %s", session->cgroup.dir, strerror(-r));
+	cgroup_deinit(&session->cgroup);
+	return 0;
+}
+
 /* All that can fail while nothing was promised yet. */
 static int prepare(struct session *session, struct error *error)
 {
@@ -444,7 +485,10 @@ static int prepare(struct session *session, struct error *error)
 		r = holder_id_self(&session->id);
 	if (r < 0)
 		return error_set(error, r, "the session cannot be set up: %s", strerror(-r));
+	make_cgroup(session);
 	r = pty_open(&session->pty, &session->pty_spec, error);
+	if (!r)
+		r = enter_cgroup(session, error);
 	if (r)
 		return r;
 	r = sd_event_add_io(session->event, &session->pty_source, session->pty.master_fd, EPOLLIN, terminal_is_ready, session);

@@ -16,6 +16,8 @@
 #include "proto/schema/holder.pb-c.h"
 #include "proto/wire/message.h"
 #include "worker/screen/emulator.h"
+#include "worker/session/cgroup.h"
+#include "worker/session/hold.h"
 #include "worker/session/pty.h"
 #include "worker/session/state.h"
 #include "worker/session/transcript.h"
@@ -23,7 +25,6 @@
 #define SESSION_SPEC_BYTES_MAX (2u * 1024 * 1024)
 #define SESSION_INPUT_BYTES_MAX (1024u * 1024) /* waiting for the program to read */
 #define SESSION_SCROLLBACK_BYTES (256u * 1024)
-#define SESSION_SYNCHRONIZED_MS 150u
 #define SESSION_ACTIVITY_MS 250u
 #define SESSION_GRACE_MS 10000u
 #define SESSION_LEFTOVER_GRACE_MS 2000u /* for what a program leaves behind when it ends by itself */
@@ -31,7 +32,7 @@
 enum session_phase {
 	SESSION_RUNS,
 	SESSION_ENDS, /* the program is gone, what it left behind is being ended */
-	SESSION_OVER, /* the exit is written */
+	SESSION_OVER, /* the exit is known, and written if the disk takes it */
 };
 
 enum session_kill {
@@ -54,6 +55,7 @@ struct session {
 	uint64_t transcript_limit_bytes;
 	struct holder_id id;
 
+	struct cgroup cgroup;
 	struct pty pty;
 	sd_event_source *pty_source;
 	struct buf input;
@@ -61,6 +63,7 @@ struct session {
 	bool wants_output; /* EPOLLOUT is asked for */
 	struct emulator *emulator;
 	struct screen scratch; /* see series_encode */
+	struct hold hold;
 	struct transcript *transcript;
 	uint64_t output_bytes;
 
@@ -69,7 +72,7 @@ struct session {
 	struct list peers;
 	unsigned int peer_count;
 
-	sd_event_source *flush_timer, *hold_timer, *show_timer, *turn_timer, *activity_timer, *kill_timer;
+	sd_event_source *flush_timer, *hold_timer, *show_timer, *turn_timer, *activity_timer, *kill_timer, *exit_timer;
 	sd_event_source *signal_sources[3];
 
 	uint64_t activity_ms; /* when the last one was told */
@@ -80,6 +83,7 @@ struct session {
 	uint64_t kill_grace_ms;
 	bool leave_when_over; /* asked to by a signal: nobody will say forget */
 	struct holder_exit exit;
+	uint64_t exit_wait_ms; /* it could not be written: until the next try */
 };
 
 /* Takes the spec's memory. */
@@ -94,6 +98,8 @@ int session_start(struct session *session, struct error *error);
 void session_show(struct session *session);
 /* Queues bytes for the program. -ENOBUFS. */
 int session_input(struct session *session, const void *data, size_t len);
+/* Writes down what is on the screen now, so that the recording can be played from here. */
+void session_keyframe(struct session *session);
 void session_resize(struct session *session, unsigned int cols, unsigned int rows);
 /* Reads what the program printed, until there is no more for now or `limit` bytes. *ret_closed: nothing more comes. */
 void session_drain(struct session *session, size_t limit_bytes, bool *ret_closed);

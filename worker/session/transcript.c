@@ -19,7 +19,22 @@ struct transcript {
 	int64_t first_ms, last_ms;
 	bool in_gap;
 	uint64_t gap_offset;
+	int index_fd;         /* -1: none */
+	uint32_t key_count;
+	/* since the last keyframe */
+	uint64_t key_offset, key_file_bytes;
+	uint32_t key_records, key_bytes; /* records since; how long it was in the file */
 };
+
+/* Readers do without it. */
+static int open_index(const char *path)
+{
+	_cleanup_(buf_deinit) struct buf name = BUF_NULL;
+
+	if (buf_printf(&name, "%s.idx", path))
+		return -1;
+	return open(buf_text(&name), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+}
 
 int transcript_new(struct transcript **ret_transcript, const char *path, uint64_t limit_bytes)
 {
@@ -29,13 +44,14 @@ int transcript_new(struct transcript **ret_transcript, const char *path, uint64_
 	transcript = calloc(1, sizeof(*transcript));
 	if (!transcript)
 		return -ENOMEM;
-	transcript->fd = -1;
+	transcript->fd = transcript->index_fd = -1;
 	transcript->limit_bytes = limit_bytes;
 	if (limit_bytes) {
 		transcript->fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
 		if (transcript->fd < 0 || fstat(transcript->fd, &st) < 0)
 			return -errno;
 		transcript->file_bytes = (uint64_t)st.st_size;
+		transcript->index_fd = open_index(path);
 	}
 	*ret_transcript = take(transcript);
 	return 0;
@@ -47,6 +63,8 @@ void transcript_free(struct transcript *transcript)
 		return;
 	if (transcript->fd >= 0)
 		close(transcript->fd);
+	if (transcript->index_fd >= 0)
+		close(transcript->index_fd);
 	buf_deinit(&transcript->raw);
 	buf_deinit(&transcript->times);
 	free(transcript);
@@ -84,6 +102,7 @@ static int write_record(struct transcript *transcript, struct record *record, co
 		r = buf_append(&out, frame->data, frame->len);
 	if (!r)
 		r = io_write_all(transcript->fd, out.data, out.len);
+	transcript->key_records++;
 	if (!r)
 		transcript->file_bytes += out.len;
 	else if (ftruncate(transcript->fd, (off_t)transcript->file_bytes) < 0)
@@ -111,21 +130,21 @@ static void begin_gap(struct transcript *transcript, uint64_t offset, int64_t wa
 }
 
 /* With a checksum, so that a damaged chunk is told as a gap rather than as output. */
-static int compress(const struct buf *raw, struct buf *frame)
+static int compress(const void *raw, size_t len, struct buf *frame)
 {
 	ZSTD_CCtx *context = ZSTD_createCCtx();
 	size_t n;
 	int r;
 
-	r = context ? buf_reserve(frame, ZSTD_compressBound(raw->len)) : -ENOMEM;
+	r = context ? buf_reserve(frame, ZSTD_compressBound(len)) : -ENOMEM;
 	if (!r) {
 		(void)ZSTD_CCtx_setParameter(context, ZSTD_c_compressionLevel, COMPRESSION_LEVEL);
 		(void)ZSTD_CCtx_setParameter(context, ZSTD_c_checksumFlag, 1);
-		n = ZSTD_compress2(context, frame->data, frame->size, raw->data, raw->len);
+		n = ZSTD_compress2(context, frame->data + frame->len, frame->size - frame->len, raw, len);
 		if (ZSTD_isError(n))
 			r = -ENOMEM;
 		else
-			frame->len = n;
+			frame->len += n;
 	}
 	ZSTD_freeCCtx(context);
 	return r;
@@ -140,7 +159,7 @@ void transcript_flush(struct transcript *transcript)
 
 	if (!transcript->raw.len)
 		return;
-	if (compress(&transcript->raw, &frame) || transcript->file_bytes + frame.len > transcript->limit_bytes ||
+	if (compress(transcript->raw.data, transcript->raw.len, &frame) || transcript->file_bytes + frame.len > transcript->limit_bytes ||
 		write_record(transcript, &record, transcript->times.data, transcript->times.len, &frame))
 		begin_gap(transcript, record.offset, record.wall_ms);
 	buf_deinit(&transcript->raw);
@@ -225,6 +244,63 @@ void transcript_resize(struct transcript *transcript, unsigned int cols, unsigne
 void transcript_mark(struct transcript *transcript, const void *text, size_t len, int64_t wall_ms)
 {
 	write_note(transcript, TRANSCRIPT_MARK, text, len < RECORD_CONTENT_MAX / 2 ? len : RECORD_CONTENT_MAX / 2, wall_ms);
+}
+
+/* --- keyframes ------------------------------------------------------------------------------------------------ */
+
+bool transcript_keyframe_due(const struct transcript *transcript)
+{
+	uint64_t since = transcript->offset - transcript->key_offset;
+
+	if (transcript->fd < 0 || transcript->in_gap)
+		return false;
+	if (since < TRANSCRIPT_KEYFRAME_BYTES && transcript->key_records < TRANSCRIPT_KEYFRAME_RECORDS)
+		return false;
+	return since >= TRANSCRIPT_KEYFRAME_BYTES_MAX ||
+	       transcript->file_bytes - transcript->key_file_bytes >= 2 * (uint64_t)transcript->key_bytes;
+}
+
+static void note_keyframe(struct transcript *transcript, const struct record *record, uint64_t at)
+{
+	struct index_entry entry = { .at = at, .offset = record->offset, .wall_ms = record->wall_ms,
+		.number = transcript->key_count++ };
+	uint8_t line[INDEX_ENTRY_BYTES];
+
+	transcript->key_bytes = (uint32_t)(transcript->file_bytes - at);
+	if (transcript->index_fd < 0)
+		return;
+	index_entry_put(&entry, line);
+	if (io_write_all(transcript->index_fd, line, sizeof(line))) { /* an index with a hole is worse than a short one */
+		close(transcript->index_fd);
+		transcript->index_fd = -1;
+	}
+}
+
+void transcript_keyframe(struct transcript *transcript, unsigned int cols, unsigned int rows, const void *stream, size_t len,
+	int64_t wall_ms)
+{
+	_cleanup_(buf_deinit) struct buf content = BUF_NULL;
+	struct record record = { .kind = TRANSCRIPT_KEYFRAME, .wall_ms = wall_ms };
+	uint8_t fixed[RECORD_KEY_FIXED_BYTES];
+	uint64_t at;
+
+	if (transcript->fd < 0 || len > TRANSCRIPT_KEYFRAME_STREAM_MAX)
+		return;
+	transcript_flush(transcript);
+	if (transcript->in_gap)
+		return;
+	put_le(fixed, cols, 2);
+	put_le(fixed + 2, rows, 2);
+	put_le(fixed + 4, len, 4);
+	at = transcript->file_bytes;
+	record.offset = transcript->offset;
+	if (!buf_append(&content, fixed, sizeof(fixed)) && !compress(stream, len, &content) &&
+		content.len <= RECORD_KEY_CONTENT_MAX && at + content.len + 64 <= transcript->limit_bytes &&
+		!write_record(transcript, &record, content.data, content.len, NULL))
+		note_keyframe(transcript, &record, at);
+	transcript->key_offset = transcript->offset; /* the next try is as far away if this one came to nothing */
+	transcript->key_file_bytes = transcript->file_bytes;
+	transcript->key_records = 0;
 }
 
 void transcript_finish(struct transcript *transcript)

@@ -1,18 +1,31 @@
-/* A session's output on disk: SESSION/transcript.zst.
+/* A session's output on disk: SESSION/transcript.zst, and SESSION/transcript.zst.idx to find places in it.
  *
  * The file is a sequence of records. Each begins with a zstd skippable frame (magic 0x184D2A5D, so `zstd -dc` of the
  * file gives the raw output) with this content, all numbers little-endian:
  *
- *   u8 kind ('D' data, 'G' gap, 'R' resize, 'M' mark), u8 version (1), u16 number of times, u32 length of the zstd
+ *   u8 kind ('D' data, 'G' gap, 'R' resize, 'M' mark, 'K' keyframe), u8 version (1), u16 number of times, u32 length of the zstd
  *   frame after this one (0 if none follows), u64 offset in the raw output where it belongs, i64 wall clock in ms,
  *   u32 raw length, u32 CRC-32 of the 28 bytes so far, then of what follows; for data as many pairs of varints as there
  *   are times: milliseconds since the last one (the first: since the wall clock above), raw bytes that came then; for
- *   a resize: u16 cols, u16 rows; for a mark: its text; for a gap: u64 length, 0 while it is open.
+ *   a resize: u16 cols, u16 rows; for a mark: its text; for a gap: u64 length, 0 while it is open; for a
+ *   keyframe: u16 cols, u16 rows, u32 length of a stream, and the stream in a zstd frame.
  *
  * After the header of a data record follows one zstd frame with the raw bytes, of the length said (0 for others).
  * A record is written whole with one write, every 256 KiB or one second, whichever comes first; a crash of the holder
  * loses that second at most, and a torn last record is ignored. The file has a cap. When it is reached a gap of
- * length 0 (open) is written, and a gap with its length when the session ends.
+ * length 0 (open) is written, and a gap with its length when the session ends. A record that cannot be read is told
+ * as a gap of unknown length, and reading goes on at the next whole one.
+ *
+ * Each data record is unpacked without those before it, so the raw output can be read from anywhere. To know what was
+ * on the screen there one begins at a keyframe: its stream brings a new terminal of its size to the state after all
+ * output before its offset. There is one at most TRANSCRIPT_KEYFRAME_BYTES of output, or TRANSCRIPT_KEYFRAME_RECORDS
+ * records, after another while keyframes stay small beside what they save; TRANSCRIPT_KEYFRAME_BYTES_MAX if not; later
+ * only when the program leaves a sequence open for so long. Files of older holders have none and are played from the
+ * beginning.
+ *
+ * The index has a line of 32 bytes for each keyframe: u64 place in the file, u64 offset in the output, i64 wall clock in
+ * ms, u32 number counted from 0, u32 CRC-32 of the 28 bytes before. It is only a shortcut: from the first line that is
+ * missing or wrong on, readers look through the records themselves, and a keyframe is checked before it is used.
  *
  * Conditions: TRANSCRIPT_E_END, TRANSCRIPT_E_GAP, TRANSCRIPT_E_NOT_FOUND. */
 #pragma once
@@ -31,6 +44,10 @@ enum {
 
 #define TRANSCRIPT_CHUNK_BYTES (256u * 1024)
 #define TRANSCRIPT_FLUSH_MS 1000u
+#define TRANSCRIPT_KEYFRAME_BYTES (1024u * 1024)
+#define TRANSCRIPT_KEYFRAME_BYTES_MAX (4u * 1024 * 1024)
+#define TRANSCRIPT_KEYFRAME_RECORDS 128u
+#define TRANSCRIPT_KEYFRAME_STREAM_MAX (1024u * 1024)
 #define TRANSCRIPT_LIMIT_BYTES (512ull * 1024 * 1024) /* the default cap of the file */
 
 /* --- the holder's side --- */
@@ -45,6 +62,11 @@ DEFINE_CLEANUP(struct transcript *, transcript_free)
 void transcript_write(struct transcript *transcript, const void *data, size_t len, int64_t wall_ms);
 void transcript_resize(struct transcript *transcript, unsigned int cols, unsigned int rows, int64_t wall_ms);
 void transcript_mark(struct transcript *transcript, const void *text, size_t len, int64_t wall_ms);
+/* Whether it is time for a keyframe; it may be written at any time. */
+bool transcript_keyframe_due(const struct transcript *transcript);
+/* The stream holds after all output taken so far. One that is too long is left out. */
+void transcript_keyframe(struct transcript *transcript, unsigned int cols, unsigned int rows, const void *stream, size_t len,
+	int64_t wall_ms);
 /* Whether something waits to be written: the caller flushes within TRANSCRIPT_FLUSH_MS. */
 bool transcript_pending(const struct transcript *transcript);
 void transcript_flush(struct transcript *transcript);
@@ -72,6 +94,7 @@ enum transcript_kind {
 	TRANSCRIPT_GAP = 'G',
 	TRANSCRIPT_RESIZE = 'R',
 	TRANSCRIPT_MARK = 'M',
+	TRANSCRIPT_KEYFRAME = 'K', /* never told by transcript_each and transcript_part */
 };
 
 struct transcript_item {
@@ -91,3 +114,21 @@ int transcript_each(struct transcript_reader *reader, int (*each)(void *userdata
  * more yet. */
 int transcript_part(struct transcript_reader *reader, uint64_t *position, size_t max_bytes,
 	int (*each)(void *userdata, const struct transcript_item *item), void *userdata);
+
+/* --- places --- */
+
+struct transcript_place {
+	uint64_t position; /* in the file, for transcript_part */
+	uint64_t offset;   /* in the output */
+	int64_t wall_ms;
+	unsigned int cols, rows; /* of the screen there */
+};
+
+/* The last keyframe not after that time, or not after that offset. Its stream is appended to `stream` (may be NULL).
+ * TRANSCRIPT_E_NOT_FOUND: none, one begins at 0. */
+int transcript_seek_time(struct transcript_reader *reader, int64_t wall_ms, struct transcript_place *ret_place,
+	struct buf *stream);
+int transcript_seek_offset(struct transcript_reader *reader, uint64_t offset, struct transcript_place *ret_place,
+	struct buf *stream);
+/* The offset of the first output at or after that time; the end if there is none. */
+int transcript_find_time(struct transcript_reader *reader, int64_t wall_ms, uint64_t *ret_offset);

@@ -1,36 +1,25 @@
 #include "worker/session/transcript.h"
-#include "worker/session/transcript_format.h"
+#include "worker/session/transcript_reader.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <zstd.h>
 
-/* Where a stretch of output is found. */
-struct entry {
-	struct record record;
-	uint64_t at;        /* of the record in the file */
-	uint64_t raw_bytes; /* for a gap: its length, 0 while it is open */
-	uint32_t content_bytes;
-};
-
-struct transcript_reader {
-	int fd;
-	struct buf index;  /* struct entry, as in the file */
-	uint64_t seen;     /* bytes of the file that are in the index */
-	struct buf raw;    /* the chunk that was unpacked last */
-	size_t raw_entry;  /* which, counted from 1 */
-};
-
 int transcript_reader_new(struct transcript_reader **ret_reader, const char *path)
 {
 	_cleanup_(transcript_reader_free_p) struct transcript_reader *reader = NULL;
+	_cleanup_(buf_deinit) struct buf name = BUF_NULL;
 
 	reader = calloc(1, sizeof(*reader));
 	if (!reader)
 		return -ENOMEM;
+	reader->index_fd = -1;
 	reader->fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (reader->fd < 0)
 		return errno == ENOENT ? TRANSCRIPT_E_NOT_FOUND : -errno;
+	if (buf_printf(&name, "%s.idx", path))
+		return -ENOMEM;
+	reader->index_fd = open(buf_text(&name), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	*ret_reader = take(reader);
 	return 0;
 }
@@ -41,6 +30,9 @@ void transcript_reader_free(struct transcript_reader *reader)
 		return;
 	if (reader->fd >= 0)
 		close(reader->fd);
+	if (reader->index_fd >= 0)
+		close(reader->index_fd);
+	buf_deinit(&reader->keys);
 	buf_deinit(&reader->index);
 	buf_deinit(&reader->raw);
 	free(reader);
@@ -65,8 +57,7 @@ static int read_at(int fd, void *data, size_t len, uint64_t at)
 	return (size_t)n == len ? 0 : TRANSCRIPT_E_END;
 }
 
-/* Header and content of the record at that place, checked. TRANSCRIPT_E_END: none, or not whole. */
-static int read_entry(struct transcript_reader *reader, uint64_t at, uint64_t file_bytes, struct entry *ret_entry,
+int reader_entry(struct transcript_reader *reader, uint64_t at, uint64_t file_bytes, struct entry *ret_entry,
 	struct buf *content)
 {
 	uint8_t header[RECORD_PREFIX_BYTES + RECORD_FIXED_BYTES];
@@ -78,9 +69,11 @@ static int read_entry(struct transcript_reader *reader, uint64_t at, uint64_t fi
 	if (r)
 		return r;
 	size = (uint32_t)get_le(header + 4, 4);
-	if (get_le(header, 4) != RECORD_MAGIC || size < RECORD_FIXED_BYTES || size > RECORD_FIXED_BYTES + RECORD_CONTENT_MAX)
+	if (get_le(header, 4) != RECORD_MAGIC || size < RECORD_FIXED_BYTES)
 		return TRANSCRIPT_E_END;
 	record_get(&entry.record, header + RECORD_PREFIX_BYTES);
+	if (size > RECORD_FIXED_BYTES + record_content_max(entry.record.kind))
+		return TRANSCRIPT_E_END;
 	entry.content_bytes = size - RECORD_FIXED_BYTES;
 	if (entry.record.frame_bytes > RECORD_FRAME_MAX || entry.record.raw_bytes > TRANSCRIPT_CHUNK_BYTES ||
 		at + RECORD_PREFIX_BYTES + size + entry.record.frame_bytes > file_bytes)
@@ -115,7 +108,7 @@ static bool find_record(struct transcript_reader *reader, uint64_t *at, uint64_t
 			return false;
 		for (ssize_t i = 0; i + 4 <= n; i++)
 			if (get_le(window + i, 4) == RECORD_MAGIC &&
-				read_entry(reader, from + (uint64_t)i, file_bytes, ret_entry, content) == 0) {
+				reader_entry(reader, from + (uint64_t)i, file_bytes, ret_entry, content) == 0) {
 				*at = from + (uint64_t)i;
 				return true;
 			}
@@ -124,48 +117,80 @@ static bool find_record(struct transcript_reader *reader, uint64_t *at, uint64_t
 	return false;
 }
 
-/* Takes new records into the index. A record that is not whole is looked at again next time. */
-static int refresh(struct transcript_reader *reader)
+int reader_next(struct transcript_reader *reader, uint64_t *at, uint64_t file_bytes, struct entry *ret_entry,
+	struct buf *content, bool *ret_damaged)
+{
+	int r = *at < file_bytes ? reader_entry(reader, *at, file_bytes, ret_entry, content) : TRANSCRIPT_E_END;
+
+	*ret_damaged = r == TRANSCRIPT_E_END && find_record(reader, at, file_bytes, ret_entry, content);
+	return *ret_damaged ? 0 : r;
+}
+
+static void forget_index(struct transcript_reader *reader)
+{
+	buf_clear(&reader->index);
+	reader->begin = reader->begin_offset = reader->seen = reader->end = 0;
+	reader->raw_entry = 0;
+}
+
+/* Takes records into the index, new ones too, until one ends after that offset. A record that is not whole is looked
+ * at again next time. */
+static int refresh(struct transcript_reader *reader, uint64_t until)
 {
 	_cleanup_(buf_deinit) struct buf content = BUF_NULL;
 	struct stat st;
 
 	if (fstat(reader->fd, &st) < 0)
 		return -errno;
-	while (reader->seen < (uint64_t)st.st_size) {
+	while (reader->seen < (uint64_t)st.st_size && reader->end <= until) {
 		uint64_t at = reader->seen;
 		struct entry entry;
+		bool damaged;
 		int r;
 
-		r = read_entry(reader, at, (uint64_t)st.st_size, &entry, &content);
-		if (r < 0)
-			return r;
-		if (r && !find_record(reader, &at, (uint64_t)st.st_size, &entry, &content))
-			return 0;
+		r = reader_next(reader, &at, (uint64_t)st.st_size, &entry, &content, &damaged);
+		if (r)
+			return r < 0 ? r : 0;
 		r = buf_append(&reader->index, &entry, sizeof(entry));
 		if (r)
 			return r;
-		reader->seen = at + RECORD_PREFIX_BYTES + RECORD_FIXED_BYTES + entry.content_bytes + entry.record.frame_bytes;
+		reader->seen = at + entry_bytes(&entry);
+		if (entry.record.offset + entry.raw_bytes > reader->end)
+			reader->end = entry.record.offset + entry.raw_bytes;
+	}
+	return 0;
+}
+
+/* Begins the index at the keyframe before the offset, unless it holds that already. */
+static int begin_at(struct transcript_reader *reader, uint64_t offset)
+{
+	struct transcript_place place;
+	int r;
+
+	if (offset >= reader->begin_offset && offset <= reader->end)
+		return 0;
+	r = transcript_seek_offset(reader, offset, &place, NULL);
+	if (r < 0)
+		return r;
+	if (offset >= reader->begin_offset && (r ? !reader->begin : place.position <= reader->seen))
+		return 0; /* it only has to grow */
+	forget_index(reader);
+	if (!r) {
+		reader->begin = reader->seen = place.position;
+		reader->begin_offset = reader->end = place.offset;
 	}
 	return 0;
 }
 
 int transcript_end(struct transcript_reader *reader, uint64_t *ret_offset)
 {
-	uint64_t end = 0;
-	int r;
+	int r = begin_at(reader, UINT64_MAX);
 
-	r = refresh(reader);
-	if (r)
-		return r;
-	for (size_t i = 0; i < entry_count(reader); i++) {
-		const struct entry *entry = entry_at(reader, i);
-
-		if (entry->record.offset + entry->raw_bytes > end)
-			end = entry->record.offset + entry->raw_bytes;
-	}
-	*ret_offset = end;
-	return 0;
+	if (!r)
+		r = refresh(reader, UINT64_MAX);
+	if (!r)
+		*ret_offset = reader->end;
+	return r;
 }
 
 /* Unpacks a chunk into reader->raw. Anything wrong with it: TRANSCRIPT_E_GAP. */
@@ -239,7 +264,9 @@ int transcript_read(struct transcript_reader *reader, uint64_t offset, size_t ma
 	size_t index, after, skip, len;
 	int r;
 
-	r = refresh(reader);
+	r = begin_at(reader, offset);
+	if (!r)
+		r = refresh(reader, offset);
 	if (r)
 		return r;
 	index = find_data(reader, offset, &after);
@@ -311,7 +338,7 @@ static int each_entry(struct transcript_reader *reader, size_t index, struct buf
 	struct entry again;
 	int r;
 
-	r = read_entry(reader, entry.at, UINT64_MAX, &again, content);
+	r = reader_entry(reader, entry.at, UINT64_MAX, &again, content);
 	if (r)
 		return r < 0 ? r : 0;
 	if (entry.record.kind == TRANSCRIPT_DATA) {
@@ -326,6 +353,8 @@ static int each_entry(struct transcript_reader *reader, size_t index, struct buf
 		item.data = content->data;
 		item.len = content->len;
 	}
+	if (item.kind == TRANSCRIPT_KEYFRAME)
+		return 0;
 	if (item.kind == TRANSCRIPT_GAP && !item.len)
 		return 0; /* open: the one that closes it follows, or it ends here */
 	return each(userdata, &item);
@@ -337,21 +366,11 @@ int transcript_each(struct transcript_reader *reader, int (*each)(void *userdata
 	_cleanup_(buf_deinit) struct buf content = BUF_NULL;
 	int r;
 
-	r = refresh(reader);
+	forget_index(reader);
+	r = refresh(reader, UINT64_MAX);
 	for (size_t i = 0; !r && i < entry_count(reader); i++)
 		r = each_entry(reader, i, &content, each, userdata);
 	return r;
-}
-
-/* Where the next whole record is, at or after *at. TRANSCRIPT_E_END: none yet. *ret_damaged: something that is no
- * record lay before it. */
-static int next_entry(struct transcript_reader *reader, uint64_t *at, uint64_t file_bytes, struct entry *ret_entry,
-	struct buf *content, bool *ret_damaged)
-{
-	int r = *at < file_bytes ? read_entry(reader, *at, file_bytes, ret_entry, content) : TRANSCRIPT_E_END;
-
-	*ret_damaged = r == TRANSCRIPT_E_END && find_record(reader, at, file_bytes, ret_entry, content);
-	return *ret_damaged ? 0 : r;
 }
 
 static int tell_damage(const struct entry *entry, int (*each)(void *userdata, const struct transcript_item *item),
@@ -389,7 +408,7 @@ int transcript_part(struct transcript_reader *reader, uint64_t *position, size_t
 		struct entry entry;
 		bool damaged;
 
-		r = next_entry(reader, &at, (uint64_t)st.st_size, &entry, &content, &damaged);
+		r = reader_next(reader, &at, (uint64_t)st.st_size, &entry, &content, &damaged);
 		if (r)
 			break;
 		if (told && told + entry.record.raw_bytes > max_bytes)
@@ -398,12 +417,10 @@ int transcript_part(struct transcript_reader *reader, uint64_t *position, size_t
 		if (!r)
 			r = part_entry(reader, &entry, &content, each, userdata);
 		told += entry.record.raw_bytes + entry.content_bytes + RECORD_FIXED_BYTES;
-		at += RECORD_PREFIX_BYTES + RECORD_FIXED_BYTES + entry.content_bytes + entry.record.frame_bytes;
+		at += entry_bytes(&entry);
 		if (!r)
 			*position = at;
 	}
-	buf_clear(&reader->index); /* the index is that of the whole file again */
-	reader->seen = 0;
-	reader->raw_entry = 0;
+	forget_index(reader); /* it is that of the whole file again */
 	return r == TRANSCRIPT_E_END ? (told ? 0 : TRANSCRIPT_E_END) : r;
 }

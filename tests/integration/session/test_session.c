@@ -10,6 +10,8 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #define SH(script) ((const char *const[]){ "sh", "-c", (script), NULL })
@@ -368,6 +370,45 @@ static void test_synchronized(void **state)
 }
 
 /* Longer than a socket's address can be. */
+static bool exit_is_written(struct fixture *fixture, const void *what)
+{
+	struct holder_exit exit;
+
+	return holder_exit_read(fixture->dir, &exit) == 0 && exit.code == *(const int *)what;
+}
+
+static int on_change(sd_event_source *source, const struct inotify_event *event, void *userdata)
+{
+	return 0;
+}
+
+/* Where no exit can be written it is told all the same, again to the next worker, and written when there is room. */
+static void test_exit_not_writable(void **state)
+{
+	struct fixture *fixture = *state;
+	_cleanup_free_ char *path = io_join(fixture->dir, "exit"), *inside = io_join(path, "in the way");
+	sd_event_source *watch = NULL; /* only so that the wait looks again when something appears */
+	struct holder_exit exit;
+
+	assert_true(sd_event_add_inotify(fixture->event, &watch, fixture->dir, IN_CREATE | IN_MOVED_TO, on_change, NULL) >= 0);
+	assert_int_equal(mkdir(path, 0700), 0);
+	assert_int_equal(mkdir(inside, 0700), 0);
+	assert_int_equal(fixture_spawn(fixture, SH("exit 4")), 0);
+	fixture_connect(fixture);
+	fixture_wait(fixture, fixture_has_exited, NULL);
+	assert_int_equal(fixture->exit.code, 4);
+	assert_int_not_equal(holder_exit_read(fixture->dir, &exit), 0);
+	fixture_disconnect(fixture);
+	fixture->exited = false;
+	fixture_connect(fixture);
+	fixture_wait(fixture, fixture_has_exited, NULL);
+	assert_int_equal(fixture->exit.code, 4);
+	assert_int_equal(rmdir(inside) | rmdir(path), 0);
+	fixture_wait(fixture, exit_is_written, &(int){ 4 });
+	sd_event_source_unref(watch);
+	fixture_end(fixture);
+}
+
 static void test_long_path(void **state)
 {
 	struct fixture *fixture = *state;
@@ -425,6 +466,7 @@ int main(int argc, char **argv)
 		SESSION_TEST(test_dear_output_takes_turns),
 		SESSION_TEST(test_screenshot),
 		SESSION_TEST(test_synchronized),
+		SESSION_TEST(test_exit_not_writable),
 		SESSION_TEST(test_long_path),
 		SESSION_TEST(test_holder_terminated),
 	};

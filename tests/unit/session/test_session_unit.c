@@ -8,6 +8,7 @@
 #include "worker/screen/emulator.h"
 #include "worker/session/ansi.h"
 #include "worker/session/environment.h"
+#include "worker/session/hold.h"
 #include "worker/session/series.h"
 #include "worker/session/state.h"
 #include "worker/session/transcript.h"
@@ -239,6 +240,27 @@ static int make_dir(void **state)
 	assert_non_null(mkdtemp(dir));
 	*state = dir;
 	return 0;
+}
+
+/* 150 ms from its beginning, each picture its own; what comes in between does not make it longer. */
+static void test_hold(void **state)
+{
+	struct hold hold = { 0 };
+	uint64_t wait_ms = 0;
+
+	assert_false(hold_check(&hold, false, 5000, &wait_ms));
+	assert_true(hold_check(&hold, true, 5000, &wait_ms));
+	assert_int_equal(wait_ms, 150);
+	assert_true(hold_check(&hold, true, 5100, &wait_ms));
+	assert_int_equal(wait_ms, 50);
+	assert_false(hold_check(&hold, false, 5120, &wait_ms)); /* whole: shown at once */
+	assert_true(hold_check(&hold, true, 5130, &wait_ms));
+	assert_int_equal(wait_ms, 150);
+	assert_true(hold_check(&hold, true, 5279, &wait_ms));
+	assert_int_equal(wait_ms, 1);
+	assert_false(hold_check(&hold, true, 5280, &wait_ms)); /* never finished: shown as it is */
+	assert_true(hold_check(&hold, true, 5281, &wait_ms));  /* and not shown half again at every write */
+	assert_int_equal(wait_ms, 150);
 }
 
 static int remove_dir(void **state)
@@ -520,6 +542,7 @@ int main(void)
 		cmocka_unit_test(test_ansi),
 		cmocka_unit_test(test_ansi_scrollback),
 		cmocka_unit_test(test_environment),
+		cmocka_unit_test(test_hold),
 		FILE_TEST(test_transcript_items),
 		FILE_TEST(test_transcript_grows),
 		FILE_TEST(test_transcript_parts),
