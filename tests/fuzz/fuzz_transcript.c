@@ -108,7 +108,7 @@ static void seek(struct transcript_reader *reader, size_t len)
 	struct transcript_place place;
 	uint64_t offset;
 
-	for (int64_t ms = -1; ms < INT64_MAX / 4; ms = ms < 1 ? 1 : ms * 16) {
+	for (int64_t ms = -1; ms < 1ll << 50; ms = ms < 1 ? 1 : ms * 16) {
 		buf_clear(&stream);
 		if (transcript_seek_time(reader, ms, &place, &stream) == 0)
 			require(place.position < len && place.cols && place.rows && stream.len <= TRANSCRIPT_KEYFRAME_STREAM_MAX);

@@ -14,7 +14,7 @@ static void collect(struct emulator *emulator)
 
 	if (screen_collect_begin(screen, &marks) < 0)
 		return;
-	for (unsigned int i = 0; i < screen->rows; i++)
+	for (unsigned int i = 0; emulator->hidden_row && i < screen->rows; i++)
 		screen_collect_mark(&marks, emulator->hidden_row[i].cells, emulator->hidden_row[i].used);
 	scrollback_mark(&emulator->scrollback, &marks);
 	marks.styles[emulator->pen_style] = 1;

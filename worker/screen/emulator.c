@@ -23,8 +23,6 @@ int emulator_new(struct emulator **ret_emulator, unsigned int cols, unsigned int
 	emulator->prompts.last_exit_code = -1;
 	scrollback_init(&emulator->scrollback, scrollback_limit_bytes);
 	r = screen_init(&emulator->screen, cols, rows);
-	if (r == 0)
-		r = screen_grid_new(&emulator->screen, cols, rows, &emulator->hidden_row, &emulator->hidden_slab);
 	if (r < 0)
 		return r;
 	emulator_reset(emulator);
@@ -84,7 +82,8 @@ static void replace_grids(struct emulator *emulator, const struct reflow_grid *p
 
 	screen->cols = cols;
 	screen->rows = rows;
-	copy_alternate(screen, on_alternate ? screen->row : emulator->hidden_row, old_rows, alternate->row);
+	if (alternate->row)
+		copy_alternate(screen, on_alternate ? screen->row : emulator->hidden_row, old_rows, alternate->row);
 	free(screen->row);
 	free(screen->slab);
 	free(emulator->hidden_row);
@@ -102,7 +101,7 @@ int emulator_resize(struct emulator *emulator, unsigned int cols, unsigned int r
 	bool on_alternate = emulator_alternate(emulator);
 	struct saved_cursor *saved = &emulator->saved[0];
 	struct reflow_grid primary = { 0 }, alternate = { 0 };
-	int r;
+	int r = 0;
 
 	cols = clamp(cols, SCREEN_COLS_MAX);
 	rows = clamp(rows, SCREEN_ROWS_MAX);
@@ -110,7 +109,8 @@ int emulator_resize(struct emulator *emulator, unsigned int cols, unsigned int r
 		return 0;
 	primary.cursor_row = on_alternate ? saved->row : screen->cursor_row;
 	primary.cursor_col = on_alternate ? saved->col : screen->cursor_col;
-	r = screen_grid_new(screen, cols, rows, &alternate.row, &alternate.slab);
+	if (on_alternate || emulator->hidden_row)
+		r = screen_grid_new(screen, cols, rows, &alternate.row, &alternate.slab);
 	if (r == 0)
 		r = reflow(emulator, on_alternate ? emulator->hidden_row : screen->row, cols, rows, &primary);
 	if (r < 0) {

@@ -65,7 +65,7 @@ struct parser {
 
 struct emulator {
 	struct screen screen;
-	struct screen_row *hidden_row; /* the other one of primary and alternate screen */
+	struct screen_row *hidden_row; /* the other one of primary and alternate screen; NULL: the alternate one, never shown */
 	struct screen_cell *hidden_slab;
 	struct scrollback scrollback;
 	uint64_t writes, bells, title_changes;

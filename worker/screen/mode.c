@@ -87,12 +87,17 @@ void mode_kitty_sync(struct emulator *emulator)
 	emulator->screen.kitty_flags = emulator->kitty[emulator_alternate(emulator)].current;
 }
 
+/* Most programs never show the alternate screen, so it is made when it is first wanted. Without memory for it the
+ * program goes on where it is. */
 static void swap_grids(struct emulator *emulator)
 {
 	struct screen *screen = &emulator->screen;
 	struct screen_row *row = screen->row;
 	struct screen_cell *slab = screen->slab;
 
+	if (!emulator->hidden_row &&
+		screen_grid_new(screen, screen->cols, screen->rows, &emulator->hidden_row, &emulator->hidden_slab))
+		return;
 	screen->row = emulator->hidden_row;
 	screen->slab = emulator->hidden_slab;
 	emulator->hidden_row = row;

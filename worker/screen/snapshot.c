@@ -142,8 +142,10 @@ static void put_grid(struct dump *dump, bool alternate)
 
 	const struct screen_row *rows = alternate == emulator_alternate(e) ? e->screen.row : e->hidden_row;
 
-	put_rows(dump, rows);
-	put_saved_cursor(dump, &e->saved[alternate], rows);
+	if (rows) {
+		put_rows(dump, rows);
+		put_saved_cursor(dump, &e->saved[alternate], rows);
+	}
 	put_kitty(dump, &e->kitty[alternate]);
 }
 

@@ -147,6 +147,7 @@ int main(int argc, char **argv)
 		r = run(&session, &error);
 	answer(session, r, &error);
 	(void)dup2(0, 1); /* /dev/null: the worker sees the end of the answer */
+	(void)malloc_trim(0);
 	if (r)
 		return 1;
 	r = sd_event_loop(session->event);

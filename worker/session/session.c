@@ -6,6 +6,7 @@
 #include "proto/base/io.h"
 
 #include <inttypes.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -183,6 +184,7 @@ static int flush_fires(sd_event_source *source, uint64_t usec, void *userdata)
 	struct session *session = userdata;
 
 	transcript_flush(session->transcript);
+	(void)malloc_trim(0); /* it may be quiet for weeks now */
 	return 0;
 }
 
@@ -271,7 +273,7 @@ static int turn_fires(sd_event_source *source, uint64_t usec, void *userdata)
 
 void session_drain(struct session *session, size_t limit_bytes, bool *ret_closed)
 {
-	char data[READ_BYTES];
+	static char data[READ_BYTES]; /* not on the stack: only the pages that are read into cost memory, and none twice */
 	size_t total = 0;
 
 	*ret_closed = false;
@@ -518,6 +520,16 @@ static int claim(struct session *session, struct error *error)
 	return r;
 }
 
+/* It has its own copy of what it was started with. */
+static void forget_program(struct session *session)
+{
+	environment_free(take(session->env));
+	environment_free(take(session->argv));
+	free(take(session->cwd));
+	session->pty_spec.env = session->pty_spec.argv = NULL;
+	session->pty_spec.cwd = NULL;
+}
+
 int session_start(struct session *session, struct error *error)
 {
 	_cleanup_(error_deinit) struct error why = ERROR_NULL;
@@ -534,5 +546,6 @@ int session_start(struct session *session, struct error *error)
 	r = pty_release(&session->pty, &session->pty_spec, &why);
 	if (r) /* the child's end will be noticed and told with this reason */
 		session->exit.reason = strdup(error_text(&why, r));
+	forget_program(session);
 	return 0;
 }
