@@ -226,6 +226,8 @@ static void put_modes(struct dump *dump)
 		put(dump, "\033[20h");
 	if (e->screen.modify_other_keys)
 		put(dump, "\033[>4;%um", e->screen.modify_other_keys);
+	if (e->rectangles)
+		put(dump, "\033[2*x");
 	if (e->screen.cursor_shape)
 		put(dump, "\033[%u q", (unsigned int)e->screen.cursor_shape);
 }
