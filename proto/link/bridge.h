@@ -27,8 +27,9 @@ struct link {
 	struct log_limit log_limit;
 	sd_event_source *done_source, *post_source;
 	int done_fd;
-	pthread_mutex_t lock; /* of `done` only */
+	pthread_mutex_t lock; /* of `done`, `woken` and the calls' `quiet_bytes` */
 	struct list done;     /* calls that nng has finished with */
+	bool woken;           /* the loop has been told of what is in `done` */
 	size_t busy_calls;
 	struct list posts;
 	struct list streams;
@@ -45,12 +46,18 @@ struct link_call {
 	struct link *link;
 	nng_aio *aio;
 	void (*done)(struct link_call *call);
+	size_t quiet_bytes; /* if it ends well with this many, nobody need be woken for that; 0: always */
 	bool busy;
 };
 
 int link_call_init(struct link_call *call, struct link *link, void (*done)(struct link_call *call));
-/* To be called right before the aio is given to nng. */
-void link_call_begin(struct link_call *call);
+/* To be called right before the aio is given to nng. With quiet_bytes the end of a call that moved just as many stays
+ * unheard until the loop wakes for something else, or link_call_settle asks: most sends are the last for a while, and
+ * hearing of each would cost the loop a wake-up beside the one that matters. */
+void link_call_begin(struct link_call *call, size_t quiet_bytes);
+/* Of a busy call. True: it had ended quietly and is not busy any more; `done` does not run. Else its end is no longer
+ * quiet. */
+bool link_call_settle(struct link_call *call);
 /* Not while it is busy. Harmless on one that was never initialised. */
 void link_call_deinit(struct link_call *call);
 

@@ -188,7 +188,7 @@ static void on_again(struct link_timer *timer)
 {
 	struct link_dial *dial = container_of(timer, struct link_dial, again);
 
-	link_call_begin(&dial->call);
+	link_call_begin(&dial->call, 0);
 	nng_stream_dialer_dial(dial->nng, dial->call.aio);
 }
 
@@ -233,7 +233,7 @@ int link_dial_new(struct link_dial **ret_dial, struct link *link, struct list *o
 		return r;
 	}
 	list_append(owner, &dial->entry);
-	link_call_begin(&dial->call);
+	link_call_begin(&dial->call, 0);
 	nng_stream_dialer_dial(dial->nng, dial->call.aio);
 	if (ret_dial)
 		*ret_dial = dial;

@@ -21,10 +21,13 @@ static void call_finished(void *userdata)
 	struct link_call *call = userdata;
 	struct link *link = call->link;
 	uint64_t one = 1;
-	bool wake;
+	bool wake, wanted;
 
+	wanted = nng_aio_result(call->aio) || nng_aio_count(call->aio) < call->quiet_bytes;
 	pthread_mutex_lock(&link->lock);
-	wake = list_empty(&link->done);
+	wanted = wanted || !call->quiet_bytes;
+	wake = wanted && !link->woken;
+	link->woken = link->woken || wanted;
 	list_append(&link->done, &call->entry);
 	pthread_mutex_unlock(&link->lock);
 	if (wake && write(link->done_fd, &one, sizeof(one)) < 0)
@@ -38,11 +41,31 @@ int link_call_init(struct link_call *call, struct link *link, void (*done)(struc
 	return link_nng_errno(nng_aio_alloc(&call->aio, call_finished, call));
 }
 
-void link_call_begin(struct link_call *call)
+void link_call_begin(struct link_call *call, size_t quiet_bytes)
 {
 	require(!call->busy);
 	call->busy = true;
+	call->quiet_bytes = quiet_bytes;
 	call->link->busy_calls++;
+}
+
+bool link_call_settle(struct link_call *call)
+{
+	struct link *link = call->link;
+	bool settled;
+
+	pthread_mutex_lock(&link->lock);
+	settled = list_linked(&call->entry) && call->quiet_bytes && !nng_aio_result(call->aio) &&
+		nng_aio_count(call->aio) == call->quiet_bytes;
+	if (settled)
+		list_remove(&call->entry);
+	call->quiet_bytes = 0;
+	pthread_mutex_unlock(&link->lock);
+	if (!settled)
+		return false;
+	call->busy = false;
+	link->busy_calls--;
+	return true;
 }
 
 void link_call_deinit(struct link_call *call)
@@ -90,6 +113,9 @@ static void dispatch(struct link *link)
 
 	if (read(link->done_fd, &count, sizeof(count)) < 0 && errno != EAGAIN)
 		return;
+	pthread_mutex_lock(&link->lock);
+	link->woken = false;
+	pthread_mutex_unlock(&link->lock);
 	link->dispatching = true;
 	while (budget-- && (call = take_done(link))) {
 		call->busy = false;
@@ -98,8 +124,11 @@ static void dispatch(struct link *link)
 	}
 	count = 1;
 	pthread_mutex_lock(&link->lock);
-	if (!list_empty(&link->done) && write(link->done_fd, &count, sizeof(count)) < 0)
-		count = 0; /* cannot be: the counter was read above */
+	if (!list_empty(&link->done) && !link->woken) {
+		link->woken = true;
+		if (write(link->done_fd, &count, sizeof(count)) < 0)
+			count = 0; /* cannot be: the counter was read above */
+	}
 	pthread_mutex_unlock(&link->lock);
 	run_posts(link);
 	link->dispatching = false;

@@ -310,7 +310,7 @@ static void arm_accept(struct link_listener *listener)
 {
 	if (listener->closing || listener->accept.busy)
 		return;
-	link_call_begin(&listener->accept);
+	link_call_begin(&listener->accept, 0);
 	nng_stream_listener_accept(listener->nng, listener->accept.aio);
 }
 

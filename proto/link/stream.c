@@ -5,6 +5,7 @@
 #include <string.h>
 
 #define READ_BYTES (16u * 1024 + FRAME_HEADER_BYTES)
+#define QUIET_BYTES (8u * 1024)
 
 struct link_stream {
 	struct list entry; /* link->streams */
@@ -91,7 +92,7 @@ static void arm_receive(struct link_stream *stream)
 	}
 	iov = (nng_iov){ stream->in + stream->in_len, stream->in_size - stream->in_len };
 	nng_aio_set_iov(stream->recv.aio, 1, &iov);
-	link_call_begin(&stream->recv);
+	link_call_begin(&stream->recv, 0);
 	nng_stream_recv(stream->nng, stream->recv.aio);
 }
 
@@ -162,12 +163,19 @@ static void on_received(struct link_call *call)
 	on_pump(&stream->pump);
 }
 
+/* Whether the next may be sent; if not, on_sent comes for it. */
+static bool can_send(struct link_stream *stream)
+{
+	return !stream->send.busy || link_call_settle(&stream->send);
+}
+
 static void send_rest(struct link_stream *stream)
 {
 	nng_iov iov = { stream->out.data + stream->out_sent, stream->out.len - stream->out_sent };
 
 	nng_aio_set_iov(stream->send.aio, 1, &iov);
-	link_call_begin(&stream->send);
+	/* After more than this there may be more to come at once. */
+	link_call_begin(&stream->send, iov.iov_len <= QUIET_BYTES ? iov.iov_len : 0);
 	nng_stream_send(stream->nng, stream->send.aio);
 }
 
@@ -176,7 +184,7 @@ static void on_flush(struct link_post *post)
 	struct link_stream *stream = container_of(post, struct link_stream, flush);
 	struct buf empty;
 
-	if (stream->closed || stream->broken || stream->send.busy)
+	if (stream->closed || stream->broken || !can_send(stream))
 		return;
 	empty = stream->out;
 	stream->out = stream->next;
@@ -268,7 +276,7 @@ int link_stream_write(struct link_stream *stream, const void *data, size_t len)
 
 void link_stream_kick(struct link_stream *stream)
 {
-	if (!stream->closed && !stream->broken && !stream->send.busy)
+	if (!stream->closed && !stream->broken && can_send(stream))
 		link_post_schedule(stream->link, &stream->flush);
 }
 
@@ -280,6 +288,7 @@ void link_stream_close(struct link_stream *stream)
 	link_post_cancel(&stream->pump);
 	link_post_cancel(&stream->flush);
 	nng_stream_close(stream->nng);
+	(void)can_send(stream); /* an end that was not heard would keep the stream */
 	/* With a call outstanding its end schedules this; without one nothing else would. */
 	link_post_schedule(stream->link, &stream->release);
 }
