@@ -78,7 +78,8 @@ static void take_frame(struct stream *stream, const Maestro__StreamFrame *frame)
 		send_ack(stream, frame->frame, true);
 		return;
 	}
-	stream->unacked = frame->frame;
+	if (!frame->no_ack)
+		stream->unacked = frame->frame;
 	stream->config.ops->updated(stream, stream->config.userdata);
 	if (!stream->config.ack_by_hand)
 		stream_ack(stream);

@@ -23,9 +23,8 @@ static void call_finished(void *userdata)
 	uint64_t one = 1;
 	bool wake, wanted;
 
-	wanted = nng_aio_result(call->aio) || nng_aio_count(call->aio) < call->quiet_bytes;
 	pthread_mutex_lock(&link->lock);
-	wanted = wanted || !call->quiet_bytes;
+	wanted = !call->quiet_bytes || nng_aio_result(call->aio) || nng_aio_count(call->aio) < call->quiet_bytes;
 	wake = wanted && !link->woken;
 	link->woken = link->woken || wanted;
 	list_append(&link->done, &call->entry);

@@ -245,6 +245,15 @@ static void on_room(struct link_post *post)
 	}
 }
 
+/* Only who was told that a channel is full waits to hear of room: else each send would cost the loop a turn. */
+static bool room_awaited(const struct link_peer *peer)
+{
+	for (int i = 0; i < CHANNEL_COUNT; i++)
+		if (peer->outbox[i].was_full)
+			return true;
+	return false;
+}
+
 static void on_fill(struct link_stream *stream, struct buf *out, void *userdata)
 {
 	struct link_connection *connection = userdata;
@@ -266,7 +275,8 @@ static void on_fill(struct link_stream *stream, struct buf *out, void *userdata)
 		peer_end(peer, "out of memory");
 		return;
 	}
-	link_post_schedule(peer->link, &peer->room);
+	if (room_awaited(peer))
+		link_post_schedule(peer->link, &peer->room);
 }
 
 static void kick_channel(struct link_peer *peer, enum channel channel)

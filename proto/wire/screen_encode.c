@@ -28,7 +28,7 @@ struct encoder {
 	struct screen_row blank; /* no cells: only `used` 0 is looked at */
 	struct scroll scroll;
 	uint8_t links_put[SCREEN_LINKS_MAX + 1]; /* links of `to` that this update defines */
-	uint8_t *known;   /* styles of `to` that the receiver has; SCREEN_STYLES_MAX flags */
+	uint8_t *known;   /* styles of `to` that the receiver has, a bit each; NULL: nobody has asked yet */
 	struct buf styles, style_links, links, palette, cells;
 	struct buf row; /* runs of the row at hand */
 };
@@ -107,22 +107,33 @@ static bool rows_equal(const struct encoder *encoder, const struct screen_row *a
 	return true;
 }
 
+static bool is_known(const struct encoder *encoder, unsigned int style)
+{
+	return encoder->known[style / 8] >> style % 8 & 1;
+}
+
+static void set_known(struct encoder *encoder, unsigned int style, bool known)
+{
+	uint8_t bit = (uint8_t)(1u << style % 8), *byte = &encoder->known[style / 8];
+
+	*byte = (uint8_t)(known ? *byte | bit : *byte & ~bit);
+}
+
 /* What the receiver has: what the base frame's cells use, unless the index means another style by now. */
 static int find_known_styles(struct encoder *encoder)
 {
 	const struct screen *from = encoder->from;
 
-	encoder->known = calloc(1, SCREEN_STYLES_MAX);
+	encoder->known = calloc(1, SCREEN_STYLES_MAX / 8 + 1);
 	if (!encoder->known)
 		return -ENOMEM;
 	for (unsigned int i = 0; from && i < from->rows; i++)
 		for (unsigned int j = 0; j < from->row[i].used; j++)
-			encoder->known[from->row[i].cells[j].style] = 1;
+			set_known(encoder, from->row[i].cells[j].style, true);
 	if (from)
 		for (uint32_t i = 1; i < encoder->to->styles.count && i < SCREEN_STYLES_MAX; i++)
-			if (encoder->known[i] && style_changed(encoder, (uint16_t)i))
-				encoder->known[i] = 0;
-	encoder->known[0] = 1;
+			if (is_known(encoder, i) && style_changed(encoder, (uint16_t)i))
+				set_known(encoder, i, false);
 	return 0;
 }
 
@@ -168,9 +179,13 @@ static int put_style(struct encoder *encoder, uint16_t index)
 		style->background, style->underline_colour };
 	int r = 0;
 
-	if (encoder->known[index])
+	if (index == 0)
 		return 0;
-	encoder->known[index] = 1;
+	if (!encoder->known) /* most keys are drawn plainly: then nobody goes over all cells */
+		r = find_known_styles(encoder);
+	if (r || is_known(encoder, index))
+		return r;
+	set_known(encoder, index, true);
 	for (size_t i = 0; i < ARRAY_SIZE(numbers) && r == 0; i++)
 		r = put_varint(&encoder->styles, numbers[i]);
 	return r ? r : put_link(encoder, index, style->link);
@@ -233,6 +248,11 @@ static int find_scroll(struct encoder *encoder)
 	struct scroll scroll;
 	uint64_t *was, *is;
 
+	for (unsigned int i = 0; i < rows; i++)
+		changed += encoder->from->row[i].generation != encoder->to->row[i].generation;
+	if (changed < 2)
+		return 0; /* as after most keys: nothing to compute a hash of */
+	changed = 0;
 	hashes = malloc(2 * sizeof(*hashes) * rows);
 	if (!hashes)
 		return -ENOMEM;
@@ -511,9 +531,7 @@ int screen_encode(const struct screen *from, const struct screen *to, struct buf
 	if (from && from->frame && from->cols == to->cols && from->rows == to->rows)
 		encoder.from = from;
 	require(!encoder.from || from->frame != to->frame);
-	r = find_known_styles(&encoder);
-	if (r == 0 && encoder.from)
-		r = find_scroll(&encoder);
+	r = encoder.from ? find_scroll(&encoder) : 0;
 	if (r == 0)
 		r = put_rows(&encoder);
 	if (r == 0)

@@ -165,6 +165,7 @@ static void send_frame(struct service *service, struct stream *stream, bool last
 		frame.stream = stream->number;
 		frame.frame = number;
 		frame.update = (ProtobufCBinaryData){ update.len, update.data };
+		frame.has_no_ack = frame.no_ack = !stream->watcher.in_flight;
 		envelope.body_case = MAESTRO__ENVELOPE__BODY_STREAM_FRAME;
 		envelope.stream_frame = &frame;
 		r = uplink_send(service, channel_of(stream), &envelope);

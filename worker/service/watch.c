@@ -1,5 +1,9 @@
 #include "worker/service/watch.h"
 
+#define UNASKED_BYTES 256u
+#define UNASKED_PAUSE_MS 4u /* what a program draws by itself without pause is paced by acknowledgements */
+#define UNASKED_COUNT 8u
+
 void series_init(struct series *series)
 {
 	*series = (struct series){ .screen = SCREEN_NULL };
@@ -63,9 +67,23 @@ void watcher_deinit(struct watcher *watcher)
 	screen_deinit(&watcher->sent);
 }
 
+static bool asks_ack(struct watcher *watcher, uint64_t now_ms, size_t len)
+{
+	bool paused = now_ms - watcher->sent_ms >= UNASKED_PAUSE_MS;
+
+	if (watcher->need_keyframe || watcher->interval_ms || !paused || len > UNASKED_BYTES ||
+		watcher->unasked >= UNASKED_COUNT)
+		watcher->unasked = 0;
+	else
+		watcher->unasked++;
+	watcher->sent_ms = now_ms;
+	return !watcher->unasked;
+}
+
 int watcher_next(struct watcher *watcher, uint64_t now_ms, bool last, struct buf *out, uint64_t *ret_frame)
 {
 	const struct screen *newest = &watcher->series->screen;
+	size_t len = out->len;
 	bool changed = true;
 	int r;
 
@@ -80,8 +98,8 @@ int watcher_next(struct watcher *watcher, uint64_t now_ms, bool last, struct buf
 	if (r)
 		return r;
 	watcher->sent.frame = newest->frame;
+	watcher->in_flight = asks_ack(watcher, now_ms, out->len - len) ? newest->frame : 0;
 	watcher->need_keyframe = false;
-	watcher->in_flight = newest->frame;
 	watcher->due_ms = now_ms + watcher->interval_ms;
 	*ret_frame = newest->frame;
 	return 0;

@@ -5,6 +5,9 @@
  * slow skips frames and never holds up anybody else. The holder gets its acknowledgement as soon as one watcher has
  * taken the newest picture in: the fastest sets the pace.
  *
+ * A small update after a pause, as a typed key makes it, is given without waiting for an acknowledgement, which would
+ * cost every program on the way as much as the update. A few of them, then one is waited for.
+ *
  * Conditions: WATCH_E_NOTHING, WATCH_E_KEYFRAME. */
 #pragma once
 
@@ -34,6 +37,8 @@ struct watcher {
 	bool need_keyframe;
 	uint32_t interval_ms; /* 0: at once */
 	uint64_t due_ms;      /* not before */
+	uint64_t sent_ms;     /* when the last one was given */
+	unsigned int unasked; /* given since the last one that is acknowledged */
 };
 
 void series_init(struct series *series);
@@ -48,8 +53,9 @@ void series_reset(struct series *series);
 
 void watcher_init(struct watcher *watcher, struct series *series, uint32_t interval_ms);
 void watcher_deinit(struct watcher *watcher);
-/* Appends the update that this watcher gets now. WATCH_E_NOTHING; look again at watcher_due_ms. `last`: send it even
- * though another is under way, for there will be no later one. */
+/* Appends the update that this watcher gets now; if it is not in flight then, no acknowledgement is to be asked.
+ * WATCH_E_NOTHING; look again at watcher_due_ms. `last`: send it even though another is under way, for there will be no
+ * later one. */
 int watcher_next(struct watcher *watcher, uint64_t now_ms, bool last, struct buf *out, uint64_t *ret_frame);
 /* It was not sent after all: the next one will be a keyframe. */
 void watcher_failed(struct watcher *watcher);

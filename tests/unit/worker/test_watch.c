@@ -176,6 +176,37 @@ static void test_update_that_does_not_fit(void **state)
 	series_deinit(&other);
 }
 
+/* What a key draws: small, and after a pause. */
+static void test_a_few_small_updates_ask_nothing(void **state)
+{
+	struct scene *scene = *state;
+	struct console *console = &scene->fast;
+	uint64_t now_ms = 1000;
+
+	assert_int_equal(print(&scene->holder, &scene->series, 'a'), 0);
+	assert_true(sent(console, now_ms, false));
+	assert_int_equal(console->watcher.in_flight, 1); /* a keyframe */
+	acknowledge(console);
+	for (char c = 'b'; c < 'b' + 8; c++) {
+		assert_int_equal(print(&scene->holder, &scene->series, c), 0);
+		assert_true(sent(console, now_ms += 10, false));
+		assert_int_equal(console->watcher.in_flight, 0);
+		assert_int_equal(series_acknowledge(&scene->series), scene->holder.frame);
+	}
+	assert_int_equal(print(&scene->holder, &scene->series, 'x'), 0);
+	assert_true(sent(console, now_ms += 10, false));
+	assert_int_equal(console->watcher.in_flight, scene->holder.frame);
+	assert_int_equal(print(&scene->holder, &scene->series, 'y'), 0);
+	assert_false(sent(console, now_ms += 10, false));
+	acknowledge(console);
+	assert_true(sent(console, now_ms, false));
+	assert_int_equal(console->watcher.in_flight, 0);
+	assert_int_equal(print(&scene->holder, &scene->series, 'z'), 0);
+	assert_true(sent(console, now_ms + 1, false)); /* without a pause */
+	assert_int_equal(console->watcher.in_flight, scene->holder.frame);
+	assert_true(screen_equal(&console->shows, &scene->holder.screen));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -185,6 +216,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_tile_keeps_its_rate, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_last_picture_is_not_held_back, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_update_that_does_not_fit, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_a_few_small_updates_ask_nothing, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
