@@ -5,6 +5,7 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,7 @@
 #include "worker/session/socket.h"
 
 #define ENVIRONMENT_BYTES_MAX (4u * 1024 * 1024)
+#define DYING_MS 1000
 
 /* Whether one of the strings of /proc/PID/environ is `entry`. Another user's cannot be read, and is none of ours. */
 static bool has_entry(const char *pid, const char *entry)
@@ -69,6 +71,18 @@ static bool end_holder(const char *dir)
 	return process_fd >= 0 && pidfd_send_signal(process_fd, SIGTERM, NULL, 0) == 0;
 }
 
+/* A process that is killed closes its sockets a moment before it is dead, and it is the closing that brought us here.
+ * The wait ends with that moment; only a holder that lives and turned us away takes all of it. */
+static bool holder_lives(const struct holder_id *id)
+{
+	_cleanup_close_ int fd = pidfd_open(id->pid, 0);
+	struct pollfd dead = { .fd = fd, .events = POLLIN };
+
+	if (holder_verify(id))
+		return false;
+	return fd < 0 || poll(&dead, 1, DYING_MS) <= 0;
+}
+
 void orphans_end(struct service *service, const struct attempt *attempt)
 {
 	_cleanup_free_ char *dir = session_dir(service, attempt->task, attempt->attempt);
@@ -78,7 +92,7 @@ void orphans_end(struct service *service, const struct attempt *attempt)
 	int r = dir ? holder_state_read(dir, &id) : -ENOMEM;
 	bool is_ours = r == 0 && !memcmp(id.run_id, attempt->run_id, ATTEMPT_RUN_ID_BYTES);
 
-	if (r < 0 || (is_ours && holder_verify(&id) == 0))
+	if (r < 0 || (is_ours && holder_lives(&id)))
 		return; /* it lives after all */
 	/* One that ran under our run_id cannot have become another run's: the file is damaged. */
 	if (r == 0 && !is_ours && attempt->state != ATTEMPT_RUNNING)
