@@ -29,13 +29,13 @@ void check_pushed_again(struct world *world, const struct attempt_row *row)
 			row->attempt, row->push_of);
 }
 
-/* A grant, or a push: only the newest attempt has a branch to move. */
+/* A grant, or a push: of those that share a worktree only the newest has a branch to move. */
 void check_superseded(struct world *world, uint64_t task, uint32_t attempt)
 {
 	for (size_t i = 0; i < world->row_count[ROW_ATTEMPT]; i++) {
 		const struct attempt_row *row = world->rows[ROW_ATTEMPT][i];
 
-		if (row && row->task == task && row->attempt > attempt && row->push_of)
+		if (row && row->task == task && row->attempt > attempt && row->push_of && row->push_of <= attempt)
 			broken(world, "PUSH", "task=%" PRIu64 ".%u is pushed, and attempt %u has its place", task, attempt, row->attempt);
 	}
 }

@@ -49,6 +49,18 @@ static void put_exited(struct turn *turn, struct attempt *attempt, const struct 
 	turn_put(turn, attempt, RECORD(EXITED, exited = &exited));
 }
 
+/* By its removal, which an earlier life of the coordinator asked for, or by an attempt that only a later database knew. */
+static bool is_in_use(const struct turn *turn, const struct attempt *attempt)
+{
+	const struct attempt *other;
+
+	list_for_each (other, &turn->core->list, link)
+		if (other != attempt && other->task == attempt->task && attempt_worktree(other) == attempt_worktree(attempt) &&
+			(other->state != ATTEMPT_OVER || other->work != WORK_NONE || other->release.wanted))
+			return true;
+	return false;
+}
+
 /* Goes on where an earlier attempt could not push. Its exit is taken as one that went well: that it was to be pushed
  * says that it was. */
 static void take_over(struct turn *turn, struct attempt *attempt)
@@ -60,6 +72,11 @@ static void take_over(struct turn *turn, struct attempt *attempt)
 	if (!earlier || earlier->state != ATTEMPT_OVER || earlier->released || !earlier->base_commit ||
 		earlier->attempt >= attempt->attempt) {
 		turn_fail(turn, attempt, "push: the worktree of attempt %u is not on this worker any more", attempt->start->push_of);
+		turn_finish(turn, attempt);
+		return;
+	}
+	if (is_in_use(turn, attempt)) {
+		turn_fail(turn, attempt, "push: something is still being done in the worktree of attempt %u", attempt->start->push_of);
 		turn_finish(turn, attempt);
 		return;
 	}

@@ -697,6 +697,34 @@ static void release(struct world *world, bool remove_worktree)
 	tell(world, &event);
 }
 
+/* Its removal had begun when the coordinator that had asked for it died. (Seen red without is_in_use;
+ * found by seed 561513 of tests/sim.) */
+static void test_a_push_of_what_is_being_removed_fails(void **state)
+{
+	struct world *world = *state;
+	struct event event = about(EVENT_START);
+	Maestro__Start *again;
+
+	to_running(world);
+	exited(world, 0);
+	git_done(world, WORK_COMMIT, GIT_CODE(OK), COMMIT_A, 2);
+	granted(world);
+	git_done(world, WORK_PUSH, GIT_CODE(REFUSED), NULL, 0);
+	git_done(world, WORK_CHECKPOINT, GIT_CODE(OK), NULL, 0);
+	release(world, true);
+	assert_int_equal(last_job(world), WORK_REMOVE);
+	again = start_message(2);
+	again->has_push_of = true;
+	again->push_of = 1;
+	event.attempt = 2;
+	event.start.message = again;
+	tell(world, &event);
+	again->has_push_of = false;
+	again->push_of = 0;
+	assert_int_equal(last(world), PHASE(FAILED));
+	assert_int_equal(last_job(world), WORK_REMOVE);
+}
+
 static void test_release(void **state)
 {
 	struct world *world = *state;
@@ -971,7 +999,7 @@ int main(void)
 		T(test_complete_is_pushed_and_lives_on), T(test_complete_without_change_stays_running),
 		T(test_exit_during_a_push_looks_again), T(test_push_refused_is_failed), T(test_stop),
 		T(test_stop_while_preparing), T(test_late_grant_is_asked_again), T(test_ask_is_repeated), T(test_time_limit),
-		T(test_quarantine_publishes_nothing), T(test_stale_is_killed_and_kept), T(test_release),
+		T(test_quarantine_publishes_nothing), T(test_stale_is_killed_and_kept), T(test_release), T(test_a_push_of_what_is_being_removed_fails),
 		T(test_older_attempt_is_a_tombstone), T(test_start_twice_starts_once), T(test_reports_until_acknowledged),
 		T(test_epoch), T(test_reboot_is_told_by_absence), cmocka_unit_test(test_crash_after_each_record),
 		cmocka_unit_test(test_torn_after_each_record),
