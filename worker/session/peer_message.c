@@ -71,7 +71,7 @@ static int take_screenshot(struct peer *peer, const Maestro__HolderMessage *mess
 	answer.body_case = MAESTRO__HOLDER_MESSAGE__BODY_SCREENSHOT_DATA;
 	answer.screenshot_data = &data;
 	do {
-		data.data.data = text.data + at;
+		data.data.data = text.len ? text.data + at : NULL;
 		data.data.len = text.len - at < PEER_PIECE_BYTES ? text.len - at : PEER_PIECE_BYTES;
 		at += data.data.len;
 		data.last = at == text.len;
