@@ -70,7 +70,12 @@ wait_for 30 sh -c "maestro screen $task 2> /dev/null | grep -q ready" || exit 1
 tmux -L "mk$$" -f /dev/null new-session -d -s keys -x 80 -y 24 "$echoes"
 both quiet
 
-# Beside floods each is measured beside its own kind, so these cannot take turns.
+# Beside floods each is measured beside its own kind, so these cannot take turns. New screens: keys.c looks for what it
+# typed on lines that do not scroll.
+task=$(maestro run -p demo -a command "$echoes")
+wait_for 30 sh -c "maestro screen $task 2> /dev/null | grep -q ready" || exit 1
+tmux -L "mk$$" kill-session -t keys
+tmux -L "mk$$" -f /dev/null new-session -d -s keys -x 80 -y 24 "$echoes"
 told() { printf '%-34s p50 %6d us   p99 %6d us\n' "$1" $2; }
 flooding=()
 for _ in $(seq "$floods"); do flooding+=("$(maestro run -p demo -a command yes)"); done
