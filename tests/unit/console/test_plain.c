@@ -140,7 +140,7 @@ static void test_paint_styles(void **state)
 	screen_deinit(&screen);
 }
 
-/* Seen to fail: the colour was drawn as it was before the program changed it, and the link not at all. */
+/* A colour is drawn as the program changed it, and a link as a link. */
 static void test_paint_palette_and_links(void **state)
 {
 	static const char address[] = "https://example.org/";

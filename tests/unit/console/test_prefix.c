@@ -51,7 +51,7 @@ static void test_prefix_kitty(void **state)
 	assert_int_equal(feed(&prefix, "\033[92;5u\033[120;5u", "\x1c\033[120;5u"), PREFIX_PRESSED);
 }
 
-/* modifyOtherKeys. Seen to fail: the key went to the session, and nobody could leave. */
+/* modifyOtherKeys. The key to leave is known in that form too. */
 static void test_prefix_modified(void **state)
 {
 	struct prefix prefix = { .key = PREFIX_KEY_DEFAULT };

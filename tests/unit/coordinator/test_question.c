@@ -265,7 +265,7 @@ static void put(struct world *world, enum row_table table, const void *row)
 	assert_int_equal(store_commit(world->store, NULL), 0);
 }
 
-/* A database that was accepted once, and is restored a second time: it asks anew. (Seen red with `trusted` in the way.) */
+/* A database that was accepted once, and is restored a second time: it asks anew. */
 static void test_a_second_restore_asks_anew(void **state)
 {
 	_cleanup_(world_deinit) struct world world;

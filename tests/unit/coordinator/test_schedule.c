@@ -141,7 +141,6 @@ static void test_limited_account(void **state)
 	assert_int_equal(state_of(&world, 4), STARTING);
 }
 
-/* (Seen red with the session's own time left out of note_limit.) */
 static void test_limited_until(void **state)
 {
 	_cleanup_(world_deinit) struct world world;
@@ -169,7 +168,7 @@ static void test_limited_until(void **state)
 	maestro__worker__free_unpacked(view, NULL);
 }
 
-/* A closed link is known at once; a silent one is not. (Seen red without set_state in handle_disconnected.) */
+/* A closed link is known at once; a silent one is not. */
 static void test_a_closed_link_is_suspect(void **state)
 {
 	_cleanup_(world_deinit) struct world world;
@@ -315,7 +314,6 @@ static Maestro__WorkerState worker_state(const struct world *world, const char *
 	return state;
 }
 
-/* Seen to fail with one heartbeat for all: the last to come was suspect after 15 s. */
 static void test_many_workers_beat_slower(void **state)
 {
 	_cleanup_(world_deinit) struct world world;
