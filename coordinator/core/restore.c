@@ -179,8 +179,11 @@ static void take_end(struct core *core, struct core_effects *fx, struct task *ta
 
 	if (entry->phase != MAESTRO__ATTEMPT_PHASE__PHASE_TOMBSTONE)
 		task_move(core, fx, task, CAUSE_RUN, NULL);
-	attempt_set_session(core, fx, task, attempt,
-		entry->session_live ? MAESTRO__SESSION_STATE__SESSION_LIVE : MAESTRO__SESSION_STATE__SESSION_ENDED);
+	/* The inventory may be older than a report of the end, and an end stays an end. */
+	if (!entry->session_live)
+		attempt_set_session(core, fx, task, attempt, MAESTRO__SESSION_STATE__SESSION_ENDED);
+	else if (attempt->row.session != MAESTRO__SESSION_STATE__SESSION_ENDED)
+		attempt_set_session(core, fx, task, attempt, MAESTRO__SESSION_STATE__SESSION_LIVE);
 	if (entry->commit[0]) {
 		set_text(fx, &task->row.commit_id, entry->commit);
 		set_text(fx, &attempt->row.commit_id, entry->commit);
