@@ -7,12 +7,14 @@
 #include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include "proto/base/io.h"
+#include "worker/session/cgroup.h"
 #include "worker/session/socket.h"
 
 #define ENVIRONMENT_BYTES_MAX (4u * 1024 * 1024)
@@ -83,6 +85,17 @@ static bool holder_lives(const struct holder_id *id)
 	return fd < 0 || poll(&dead, 1, DYING_MS) <= 0;
 }
 
+/* A control group is the holder's to remove, and goes with all that is in it, whatever that made of its environment. */
+static void end_group(const struct holder_id *id)
+{
+	_cleanup_free_ char *parent = NULL;
+	char name[64];
+
+	snprintf(name, sizeof(name), CGROUP_NAME, id->task, id->attempt, (long)id->pid);
+	if (!cgroup_find_own(&parent))
+		cgroup_end(parent, name);
+}
+
 void orphans_end(struct service *service, const struct attempt *attempt)
 {
 	_cleanup_free_ char *dir = session_dir(service, attempt->task, attempt->attempt);
@@ -102,6 +115,8 @@ void orphans_end(struct service *service, const struct attempt *attempt)
 			attempt->task, attempt->attempt, dir);
 		return;
 	}
+	if (is_ours)
+		end_group(&id);
 	if (!worktree || asprintf(&entry, "MAESTRO_WORKTREE=%s", worktree) < 0) {
 		entry = NULL;
 		return;

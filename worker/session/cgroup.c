@@ -2,7 +2,7 @@
 #include "proto/base/io.h"
 
 #include <fcntl.h>
-#include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -138,6 +138,33 @@ int cgroup_add(const struct cgroup *cgroup, pid_t pid)
 int cgroup_kill(const struct cgroup *cgroup)
 {
 	return write_value(cgroup->dir, "cgroup.kill", "1");
+}
+
+/* What was killed is dead a moment later. The kernel tells when the last one is. */
+static void wait_until_empty(const char *dir)
+{
+	_cleanup_free_ char *path = io_join(dir, "cgroup.events");
+	_cleanup_close_ int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+	struct pollfd changed = { .fd = fd, .events = POLLPRI };
+	char text[256];
+	ssize_t n;
+
+	while (fd >= 0 && (n = pread(fd, text, sizeof(text) - 1, 0)) > 0) {
+		text[n] = 0;
+		if (!strstr(text, "populated 1") || poll(&changed, 1, CGROUP_EMPTY_MS) <= 0)
+			return;
+	}
+}
+
+void cgroup_end(const char *parent, const char *name)
+{
+	struct cgroup cgroup = { .dir = io_join(parent, name) };
+
+	if (cgroup.dir && !access(cgroup.dir, F_OK)) {
+		(void)cgroup_kill(&cgroup);
+		wait_until_empty(cgroup.dir);
+	}
+	cgroup_deinit(&cgroup);
 }
 
 void cgroup_deinit(struct cgroup *cgroup)

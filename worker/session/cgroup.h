@@ -8,6 +8,7 @@
  * Conditions: CGROUP_E_NONE. */
 #pragma once
 
+#include <inttypes.h>
 #include <stdint.h>
 #include <sys/types.h>
 #include "proto/base/error.h"
@@ -15,6 +16,10 @@
 enum {
 	CGROUP_E_NONE = 1, /* nothing is delegated: do without */
 };
+
+#define CGROUP_EMPTY_MS 1000
+/* The name of a session's group: its holder's, which no other has. Task, attempt, the holder's pid. */
+#define CGROUP_NAME "maestro-%" PRIu64 ".%" PRIu32 "-%ld"
 
 struct cgroup {
 	char *dir; /* NULL: none */
@@ -37,5 +42,8 @@ int cgroup_make(struct cgroup *ret_cgroup, const char *parent, const char *name,
 int cgroup_add(const struct cgroup *cgroup, pid_t pid);
 /* SIGKILL to all in it. -ENOENT: the kernel is too old (before 5.14). */
 int cgroup_kill(const struct cgroup *cgroup);
+/* Ends what a holder that died left: kills all in the group `name` below `parent`, waits a moment until it is empty, and
+ * removes it. None there: nothing. Blocks for CGROUP_EMPTY_MS at most. */
+void cgroup_end(const char *parent, const char *name);
 /* Removes the group, which must be empty; forgets it in any case. */
 void cgroup_deinit(struct cgroup *cgroup);

@@ -448,7 +448,7 @@ static void make_cgroup(struct session *session)
 	_cleanup_free_ char *parent = NULL;
 	char name[64];
 
-	snprintf(name, sizeof(name), "maestro-%" PRIu64 ".%" PRIu32 "-%ld", session->id.task, session->id.attempt, (long)getpid());
+	snprintf(name, sizeof(name), CGROUP_NAME, session->id.task, session->id.attempt, (long)getpid());
 	if (cgroup_find_own(&parent) || cgroup_make(&session->cgroup, parent, name, session->pty_spec.limit_memory_bytes,
 						session->pty_spec.limit_processes))
 		return;
