@@ -2,6 +2,7 @@
 #include "console/cli/plain.h"
 #include "proto/base/clock.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -56,6 +57,17 @@ static int print_piece(struct logs *logs, const Maestro__SessionBytes *bytes)
 	return text.len && fwrite(text.data, 1, text.len, stdout) != text.len ? -EIO : fflush(stdout) ? -EIO : 0;
 }
 
+/* On stderr, for what is on stdout is the session's own. A sequence that the gap cut off does not go on behind it. */
+static int print_gap(struct logs *logs, uint64_t bytes)
+{
+	logs->plain = (struct plain){ .keep_colours = logs->plain.keep_colours };
+	if (logs->cli->json)
+		return cli_print_line(json_pack("{sI sI}", "offset", (json_int_t)logs->offset, "missing", (json_int_t)bytes));
+	fprintf(stderr, "maestro: %" PRIu64 " bytes of output are missing here: the disk or the transcript was full, or it was "
+		"damaged\n", bytes);
+	return 0;
+}
+
 /* One piece. *ret_more: there is more now; *ret_ended: and there will be none. */
 static int read_piece(struct logs *logs, bool *ret_more, bool *ret_ended, struct error *error)
 {
@@ -82,9 +94,11 @@ static int read_piece(struct logs *logs, bool *ret_more, bool *ret_ended, struct
 	if (r)
 		return r;
 	bytes = client_reply_of(&reply)->session_bytes;
+	if (!logs->since_ms && bytes->has_offset && bytes->offset > logs->offset)
+		r = print_gap(logs, bytes->offset - logs->offset); /* declared: what is told begins later than what was asked for */
 	logs->since_ms = 0;
-	r = print_piece(logs, bytes);
-	/* a declared gap: what is told may begin later than what was asked for */
+	if (!r)
+		r = print_piece(logs, bytes);
 	logs->offset = (bytes->has_offset ? bytes->offset : logs->offset) + bytes->data.len;
 	*ret_more = bytes->data.len && bytes->has_end && logs->offset < bytes->end;
 	*ret_ended = bytes->ended && !*ret_more;
@@ -163,7 +177,7 @@ const struct command command_logs = {
 	.group = GROUP_SESSIONS,
 	.brief = "print what a session printed",
 	.table = { "maestro logs", "TASK [-f] [--since TIME] [--attempt N]",
-		"Prints all that the session has printed, as plain text. With --json: a line for each piece.",
+		"Prints all that the session has printed, as plain text. With --json: a line for each piece. Output that was not recorded is told on stderr (--json: missing).",
 		specs, ARRAY_SIZE(specs) },
 	.values_size = sizeof(struct values),
 	.operands_min = 1, .operands_max = 1,

@@ -78,8 +78,10 @@ static void close_terminal(struct session *session)
 static int write_exit(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct session *session = userdata;
-	int r = holder_exit_write(session->dir, &session->exit);
+	int r;
 
+	transcript_finish(session->transcript);
+	r = holder_exit_write(session->dir, &session->exit);
 	if (!r) {
 		if (session->exit_wait_ms)
 			log_info(&session->log, "%s/exit is written now", session->dir);
@@ -103,7 +105,6 @@ static void finish(struct session *session)
 	cgroup_deinit(&session->cgroup);
 	session->flush_timer = sd_event_source_disable_unref(session->flush_timer);
 	session_keyframe(session); /* the last picture, for whoever asks for it later */
-	transcript_finish(session->transcript);
 	session->exit.time_ms = clock_wall_ms();
 	(void)write_exit(NULL, 0, session);
 	session->phase = SESSION_OVER;

@@ -18,9 +18,12 @@ struct transcript {
 	uint16_t time_count;
 	int64_t first_ms, last_ms;
 	bool in_gap;
+	bool full;            /* the cap is reached: this gap is the last */
 	uint64_t gap_offset;
+	int64_t gap_tried_ms; /* when it was last tried to write behind it */
 	int index_fd;         /* -1: none */
 	uint32_t key_count;
+	bool key_wanted;      /* what was on the screen behind a gap is known by a keyframe only */
 	/* since the last keyframe */
 	uint64_t key_offset, key_file_bytes;
 	uint32_t key_records, key_bytes; /* records since; how long it was in the file */
@@ -126,7 +129,22 @@ static void begin_gap(struct transcript *transcript, uint64_t offset, int64_t wa
 		return;
 	transcript->in_gap = true;
 	transcript->gap_offset = offset;
-	(void)write_gap(transcript, 0, wall_ms); /* if it fails the end of the session tries again */
+	transcript->gap_tried_ms = wall_ms;
+	(void)write_gap(transcript, 0, wall_ms); /* if it fails the gap's end says all */
+}
+
+/* A disk that was full need not be so for ever. */
+static void end_gap(struct transcript *transcript, int64_t wall_ms)
+{
+	int64_t since_ms = wall_ms - transcript->gap_tried_ms;
+
+	if (transcript->full || (since_ms >= 0 && since_ms < TRANSCRIPT_AGAIN_MS))
+		return;
+	transcript->gap_tried_ms = wall_ms;
+	if (write_gap(transcript, transcript->offset - transcript->gap_offset, wall_ms))
+		return;
+	transcript->in_gap = false;
+	transcript->key_wanted = true;
 }
 
 /* With a checksum, so that a damaged chunk is told as a gap rather than as output. */
@@ -156,11 +174,13 @@ void transcript_flush(struct transcript *transcript)
 	struct record record = { .kind = TRANSCRIPT_DATA, .times = transcript->time_count,
 		.offset = transcript->offset - transcript->raw.len, .wall_ms = transcript->first_ms,
 		.raw_bytes = (uint32_t)transcript->raw.len };
+	int r;
 
 	if (!transcript->raw.len)
 		return;
-	if (compress(transcript->raw.data, transcript->raw.len, &frame) || transcript->file_bytes + frame.len > transcript->limit_bytes ||
-		write_record(transcript, &record, transcript->times.data, transcript->times.len, &frame))
+	r = compress(transcript->raw.data, transcript->raw.len, &frame);
+	transcript->full = !r && transcript->file_bytes + frame.len > transcript->limit_bytes;
+	if (r || transcript->full || write_record(transcript, &record, transcript->times.data, transcript->times.len, &frame))
 		begin_gap(transcript, record.offset, record.wall_ms);
 	buf_deinit(&transcript->raw);
 	buf_deinit(&transcript->times);
@@ -202,6 +222,8 @@ void transcript_write(struct transcript *transcript, const void *data, size_t le
 {
 	const uint8_t *p = data;
 
+	if (transcript->in_gap)
+		end_gap(transcript, wall_ms);
 	while (len && transcript->fd >= 0 && !transcript->in_gap) {
 		size_t room = TRANSCRIPT_CHUNK_BYTES - transcript->raw.len, part = len < room ? len : room;
 
@@ -254,6 +276,8 @@ bool transcript_keyframe_due(const struct transcript *transcript)
 
 	if (transcript->fd < 0 || transcript->in_gap)
 		return false;
+	if (transcript->key_wanted)
+		return true;
 	if (since < TRANSCRIPT_KEYFRAME_BYTES && transcript->key_records < TRANSCRIPT_KEYFRAME_RECORDS)
 		return false;
 	return since >= TRANSCRIPT_KEYFRAME_BYTES_MAX ||
@@ -301,6 +325,7 @@ void transcript_keyframe(struct transcript *transcript, unsigned int cols, unsig
 	transcript->key_offset = transcript->offset; /* the next try is as far away if this one came to nothing */
 	transcript->key_file_bytes = transcript->file_bytes;
 	transcript->key_records = 0;
+	transcript->key_wanted = false;
 }
 
 void transcript_finish(struct transcript *transcript)
@@ -308,7 +333,7 @@ void transcript_finish(struct transcript *transcript)
 	if (transcript->fd < 0)
 		return;
 	transcript_flush(transcript);
-	if (transcript->in_gap)
-		(void)write_gap(transcript, transcript->offset - transcript->gap_offset, transcript->last_ms);
+	if (transcript->in_gap && !write_gap(transcript, transcript->offset - transcript->gap_offset, transcript->last_ms))
+		transcript->in_gap = false;
 	(void)fdatasync(transcript->fd);
 }

@@ -12,8 +12,9 @@
  *
  * After the header of a data record follows one zstd frame with the raw bytes, of the length said (0 for others).
  * A record is written whole with one write, every 256 KiB or one second, whichever comes first; a crash of the holder
- * loses that second at most, and a torn last record is ignored. The file has a cap. When it is reached a gap of
- * length 0 (open) is written, and a gap with its length when the session ends. A record that cannot be read is told
+ * loses that second at most, and a torn last record is ignored. The file has a cap. When it is reached, or the disk is
+ * full, a gap of length 0 (open) is written if it can be, and a gap with its length when the session ends or, for a full
+ * disk, as soon as there is space again; then the recording goes on. A record that cannot be read is told
  * as a gap of unknown length, and reading goes on at the next whole one.
  *
  * Each data record is unpacked without those before it, so the raw output can be read from anywhere. To know what was
@@ -44,6 +45,7 @@ enum {
 
 #define TRANSCRIPT_CHUNK_BYTES (256u * 1024)
 #define TRANSCRIPT_FLUSH_MS 1000u
+#define TRANSCRIPT_AGAIN_MS 2000 /* between attempts to write on a disk that was full */
 #define TRANSCRIPT_KEYFRAME_BYTES (1024u * 1024)
 #define TRANSCRIPT_KEYFRAME_BYTES_MAX (4u * 1024 * 1024)
 #define TRANSCRIPT_KEYFRAME_RECORDS 128u
@@ -70,7 +72,7 @@ void transcript_keyframe(struct transcript *transcript, unsigned int cols, unsig
 /* Whether something waits to be written: the caller flushes within TRANSCRIPT_FLUSH_MS. */
 bool transcript_pending(const struct transcript *transcript);
 void transcript_flush(struct transcript *transcript);
-/* Flushes and declares the gap's end. */
+/* Flushes and declares the gap's end. May be called again if the disk was full then. */
 void transcript_finish(struct transcript *transcript);
 /* Raw bytes taken so far, recorded or not. */
 uint64_t transcript_offset(const struct transcript *transcript);

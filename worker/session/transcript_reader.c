@@ -251,6 +251,15 @@ static int after_gap(struct transcript_reader *reader, uint64_t offset, size_t a
 		*ret_next = entry_at(reader, after)->record.offset;
 		return TRANSCRIPT_E_GAP;
 	}
+	for (size_t i = 0; i < entry_count(reader); i++) { /* what comes behind it was not looked at yet */
+		const struct entry *entry = entry_at(reader, i);
+
+		if (entry->record.kind != TRANSCRIPT_GAP || entry->record.offset > offset ||
+			entry->record.offset + entry->raw_bytes <= offset)
+			continue;
+		*ret_next = entry->record.offset + entry->raw_bytes;
+		return TRANSCRIPT_E_GAP;
+	}
 	r = transcript_end(reader, &end);
 	if (r)
 		return r;

@@ -14,8 +14,10 @@
 #include "worker/session/transcript.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 /* --- series ----------------------------------------------------------------------------------------------------- */
@@ -427,6 +429,50 @@ static void fill(uint8_t *data, size_t len, uint32_t seed)
 	}
 }
 
+static void limit_files(rlim_t bytes)
+{
+	struct rlimit limit;
+
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+	limit.rlim_cur = bytes < limit.rlim_max ? bytes : limit.rlim_max;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+/* A disk that is full for a while: what came then is a gap of known length, what came later is there, and begins with a
+ * keyframe. Seen to fail: nothing was recorded after the gap, and a reader that began in it saw nothing of what was. */
+static void test_transcript_full_disk(void **state)
+{
+	_cleanup_free_ char *path = io_join(*state, "t.zst");
+	struct transcript *transcript = open_writer(*state, TRANSCRIPT_LIMIT_BYTES);
+	_cleanup_(transcript_reader_free_p) struct transcript_reader *reader = open_reader(*state);
+	_cleanup_(buf_deinit) struct buf out = BUF_NULL;
+	uint8_t noise[5000];
+	struct stat st;
+	uint64_t at = 3;
+
+	signal(SIGXFSZ, SIG_IGN);
+	fill(noise, sizeof(noise), 1);
+	transcript_write(transcript, "abc", 3, 1000);
+	transcript_flush(transcript);
+	assert_int_equal(stat(path, &st), 0);
+	limit_files((rlim_t)st.st_size + 100);
+	transcript_write(transcript, noise, sizeof(noise), 2000);
+	transcript_flush(transcript);
+	transcript_write(transcript, noise, 5, 2500);
+	limit_files(RLIM_INFINITY);
+	transcript_write(transcript, noise, 2, 2600); /* too soon after the last attempt */
+	assert_false(transcript_keyframe_due(transcript));
+	transcript_write(transcript, "later", 5, 2000 + TRANSCRIPT_AGAIN_MS);
+	assert_true(transcript_keyframe_due(transcript));
+	transcript_keyframe(transcript, 80, 24, "x", 1, 9000);
+	assert_false(transcript_keyframe_due(transcript));
+	assert_int_equal(transcript_read(reader, at, 100, &out, &at), TRANSCRIPT_E_GAP);
+	assert_int_equal(at, 3 + sizeof(noise) + 7);
+	assert_int_equal(transcript_read(reader, at, 100, &out, &at), 0);
+	assert_string_equal(buf_text(&out), "later");
+	transcript_free(transcript);
+}
+
 /* Two chunks and a half of noise, then everything that a crash or a bad disk can do to the file. */
 static void test_transcript_damage(void **state)
 {
@@ -547,6 +593,7 @@ int main(void)
 		FILE_TEST(test_transcript_grows),
 		FILE_TEST(test_transcript_parts),
 		FILE_TEST(test_transcript_part_anywhere),
+		FILE_TEST(test_transcript_full_disk),
 		FILE_TEST(test_transcript_damage),
 		FILE_TEST(test_transcript_cap),
 		FILE_TEST(test_state_files),
