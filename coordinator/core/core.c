@@ -23,6 +23,7 @@ const struct core_config core_config_default = {
 	.linger_ms = UINT64_C(12) * 3600 * 1000,
 	.keep_tasks_ms = UINT64_C(90) * 24 * 3600 * 1000,
 	.limited_ms = UINT64_C(30) * 60 * 1000,
+	.known_fits = 1u << 18,
 	.random = id_random,
 };
 
@@ -40,6 +41,9 @@ int core_new(struct core **ret_core, const struct core_config *config)
 	list_init(&core->delayed);
 	list_init(&core->dirty);
 	list_init(&core->debts);
+	list_init(&core->shape_list);
+	list_init(&core->moved);
+	core->limits_due_ms = UINT64_MAX;
 	*ret_core = core;
 	return 0;
 }
@@ -231,7 +235,9 @@ struct worker *add_worker(struct core *core, const char *name)
 {
 	struct worker *worker = calloc(1, sizeof(*worker));
 
-	if (!worker || row_set_text(&worker->row.name, name)) {
+	if (!worker || row_set_text(&worker->row.name, name) || !worker_number(core, worker)) {
+		if (worker)
+			free(worker->row.name);
 		free(worker);
 		return NULL;
 	}
@@ -449,6 +455,7 @@ static int load_worker(struct core *core, void *row, struct error *error)
 	free(given);
 	if (worker->row.info.len)
 		worker->info = maestro__worker_info__unpack(NULL, worker->row.info.len, worker->row.info.data);
+	worker_described(core, worker);
 	if (worker->row.lost)
 		worker->state = MAESTRO__WORKER_STATE__WORKER_LOST;
 	return 0;

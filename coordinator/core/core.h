@@ -48,6 +48,7 @@ struct core_config {
 	uint64_t linger_ms;         /* how long a session in review may be silent before it is ended, 0: for ever */
 	uint64_t keep_tasks_ms;     /* a task that ended so long ago is removed whole, 0: never */
 	uint64_t limited_ms;        /* how long an agent account is taken for limited after it said so last */
+	uint32_t known_fits;        /* which workers suit which tasks is remembered for so many pairs; changes no decision */
 	void (*random)(void *buffer, size_t len);
 };
 

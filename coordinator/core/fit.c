@@ -68,7 +68,7 @@ static bool agent_limited(const struct core *core, const struct worker *worker, 
 	return false;
 }
 
-static enum obstacle room_obstacle(const struct core *core, const struct worker *worker)
+enum obstacle worker_room(const struct core *core, const struct worker *worker)
 {
 	const Maestro__WorkerInfo *info = worker->info;
 	const struct core_config *config = &core->config;
@@ -82,11 +82,6 @@ static enum obstacle room_obstacle(const struct core *core, const struct worker 
 	return OBSTACLE_COUNT;
 }
 
-bool worker_has_room(const struct core *core, const struct worker *worker)
-{
-	return room_obstacle(core, worker) == OBSTACLE_COUNT;
-}
-
 static uint32_t free_slots(const struct worker *worker)
 {
 	uint32_t slots = worker->info ? worker->info->slots : 0;
@@ -94,39 +89,36 @@ static uint32_t free_slots(const struct worker *worker)
 	return slots > worker->used ? slots - worker->used : 0;
 }
 
-static enum obstacle label_obstacle(const struct worker *worker, const struct task *task,
-	const Maestro__Label **ret_missing)
-{
-	for (size_t i = 0; task->spec && i < task->spec->n_labels; i++) {
-		if (worker_has_label(worker, task->spec->labels[i]))
-			continue;
-		*ret_missing = task->spec->labels[i];
-		return OBSTACLE_LABEL;
-	}
-	return OBSTACLE_COUNT;
-}
-
-enum obstacle worker_obstacle(const struct core *core, const struct worker *worker, const struct task *task,
-	const Maestro__Label **ret_missing)
+enum obstacle worker_offers(const struct worker *worker, const struct shape *shape, size_t *ret_label)
 {
 	enum obstacle obstacle;
 
+	if (!worker_allows(worker, shape->project->name))
+		return OBSTACLE_PROJECT;
+	obstacle = agent_obstacle(worker, shape->agent->name);
+	for (size_t i = 0; obstacle == OBSTACLE_COUNT && i < shape->label_count; i++) {
+		if (worker_has_label(worker, shape->labels[i]))
+			continue;
+		*ret_label = i;
+		return OBSTACLE_LABEL;
+	}
+	return obstacle;
+}
+
+enum obstacle worker_obstacle(const struct core *core, const struct worker *worker, const struct shape *shape,
+	enum obstacle offers)
+{
 	if (worker->phase != WORKER_UP || worker->state != MAESTRO__WORKER_STATE__WORKER_READY)
 		return OBSTACLE_AWAY;
 	if (worker->row.cordoned || worker->row.draining)
 		return OBSTACLE_HELD;
-	if (!worker_allows(worker, task->row.project))
-		return OBSTACLE_PROJECT;
-	obstacle = agent_obstacle(worker, task->row.agent);
-	if (obstacle == OBSTACLE_COUNT)
-		obstacle = label_obstacle(worker, task, ret_missing);
-	if (obstacle != OBSTACLE_COUNT)
-		return obstacle;
+	if (offers != OBSTACLE_COUNT)
+		return offers;
 	if (!free_slots(worker))
 		return OBSTACLE_FULL;
-	if (agent_limited(core, worker, task->agent))
+	if (agent_limited(core, worker, shape->agent))
 		return OBSTACLE_LIMITED;
-	return room_obstacle(core, worker);
+	return worker_room(core, worker);
 }
 
 bool worker_had(const struct worker *worker, const struct share *project)
@@ -137,7 +129,7 @@ bool worker_had(const struct worker *worker, const struct share *project)
 	return false;
 }
 
-void worker_note_project(struct core_effects *fx, struct worker *worker, struct share *project)
+void worker_note_project(struct core *core, struct core_effects *fx, struct worker *worker, struct share *project)
 {
 	struct share **mirrors;
 
@@ -150,6 +142,7 @@ void worker_note_project(struct core_effects *fx, struct worker *worker, struct 
 	}
 	worker->mirrors = mirrors;
 	mirrors[worker->mirror_count++] = project;
+	worker_moved(core, worker);
 }
 
 /* A mirror, and what is warm beside it, is worth a quarter of a worker's slots. */
@@ -176,6 +169,7 @@ void worker_limit_agent(struct core *core, struct core_effects *fx, struct worke
 		if (i == worker->limit_count || worker->limits[i].task != task->row.id || !worker->limits[i].until_ms)
 			return;
 		worker->limits[i].until_ms = 0;
+		worker_moved(core, worker);
 		effect_changed_worker(fx, worker->row.name);
 		core->want_schedule = true;
 		record_event(core, fx, "agent.resumed", task, worker->row.name, task->row.agent);
@@ -197,7 +191,26 @@ void worker_limit_agent(struct core *core, struct core_effects *fx, struct worke
 	worker->limits[i].until_wall_ms = core->wall_ms + (int64_t)(until_ms - core->now_ms);
 	effect_changed_worker(fx, worker->row.name);
 	worker_note_due(core, worker);
+	worker_moved(core, worker);
+	core->limits_due_ms = min_ms(core->limits_due_ms, until_ms);
 	core->want_schedule = true; /* what waits is told why */
+}
+
+void limits_look(struct core *core)
+{
+	if (core->now_ms < core->limits_due_ms)
+		return;
+	core->limits_due_ms = UINT64_MAX;
+	for (struct worker *worker = core->workers; worker; worker = worker->hh.next) {
+		for (size_t i = 0; i < worker->limit_count; i++) {
+			uint64_t until_ms = worker->limits[i].until_ms;
+
+			if (until_ms > core->now_ms)
+				core->limits_due_ms = min_ms(core->limits_due_ms, until_ms);
+			else if (until_ms)
+				worker_moved(core, worker);
+		}
+	}
 }
 
 /* --- words ------------------------------------------------------------------------------------------------------ */
@@ -218,30 +231,30 @@ static const struct {
 	[OBSTACLE_AWAY] = { "is away", "are away" },
 };
 
-static void say(const struct task *task, const struct obstacles *o, enum obstacle which, struct buf *out)
+static void say(const struct shape *shape, enum obstacle which, const Maestro__Label *missing, struct buf *out)
 {
-	const char *phrase = o->count[which] == 1 ? phrases[which].one : phrases[which].many, *hole = strstr(phrase, "%s");
+	uint32_t count = shape->count[which];
+	const char *phrase = count == 1 ? phrases[which].one : phrases[which].many, *hole = strstr(phrase, "%s");
 
-	buf_printf(out, "%s%u worker%s ", out->len ? ", " : "", o->count[which], o->count[which] == 1 ? "" : "s");
+	buf_printf(out, "%s%u worker%s ", out->len ? ", " : "", count, count == 1 ? "" : "s");
 	if (!hole) {
 		buf_append_str(out, phrase);
 		return;
 	}
 	buf_append(out, phrase, (size_t)(hole - phrase));
 	if (which == OBSTACLE_LABEL)
-		buf_printf(out, "%s=%s", o->missing->key, o->missing->value);
+		buf_printf(out, "%s=%s", missing->key, missing->value);
 	else
-		buf_append_str(out, which == OBSTACLE_PROJECT ? task->row.project : task->row.agent);
+		buf_append_str(out, which == OBSTACLE_PROJECT ? shape->project->name : shape->agent->name);
 }
 
-void explain_obstacles(const struct core *core, const struct task *task, const struct obstacles *obstacles,
-	struct buf *out)
+void explain_obstacles(const struct shape *shape, size_t workers, const Maestro__Label *missing, struct buf *out)
 {
-	if (HASH_COUNT(core->workers) == obstacles->count[OBSTACLE_AWAY]) {
+	if (workers == shape->count[OBSTACLE_AWAY]) {
 		buf_append_str(out, "no worker is connected");
 		return;
 	}
 	for (int i = 0; i < OBSTACLE_COUNT; i++)
-		if (obstacles->count[i])
-			say(task, obstacles, (enum obstacle)i, out);
+		if (shape->count[i])
+			say(shape, (enum obstacle)i, missing, out);
 }

@@ -1,8 +1,10 @@
-/* The core's state and the functions that its files lend one another. Nothing outside coordinator/core includes it. */
+/* The core's state and the functions that its files lend one another. Nothing outside coordinator/core includes it but a
+ * unit test of what no event shows. */
 #pragma once
 
 #include <uthash.h>
 #include "coordinator/core/core.h"
+#include "coordinator/core/shape.h"
 #include "proto/base/buf.h"
 #include "proto/base/list.h"
 
@@ -37,20 +39,6 @@ struct share {
 	char *name;
 	uint32_t used, limit; /* attempts in starting and running; 0: no limit */
 	uint64_t served;      /* when it was given a slot last, counted in placements */
-	UT_hash_handle hh;
-};
-
-/* What tasks ask of a worker. All of one shape fit the same workers, and wait for the same. */
-struct shape {
-	char *key;
-	struct share *project, *agent;
-	char *why; /* it waits; NULL: it does not */
-	/* of the pass at hand */
-	uint64_t pass;
-	bool blocked, changed;
-	struct candidate *candidates; /* a heap, the best first; NULL: not looked for yet */
-	size_t candidate_count;
-	struct obstacles *obstacles;
 	UT_hash_handle hh;
 };
 
@@ -124,6 +112,9 @@ struct inventory_entry {
 
 struct worker {
 	struct worker_row row;
+	uint32_t number;
+	uint64_t moved, described; /* in core->moves */
+	struct list by_move;       /* in core->moved */
 	Maestro__WorkerInfo *info;
 	enum worker_phase phase;
 	Maestro__WorkerState state;
@@ -177,13 +168,22 @@ struct core {
 	struct request *requests;
 	struct flow *flows;
 	struct shape *shapes;
+	struct list shape_list; /* the longest unused first */
+	size_t known_fits;      /* of all shapes */
+	struct list moved;      /* workers by when they changed last, the latest last */
+	uint64_t moves;
+	struct worker **numbers; /* workers by number; NULL: free */
+	size_t number_count, numbered;
+	uint64_t limits_due_ms; /* the first account that is not limited any more */
 	struct share *project_shares, *agent_shares, *submitter_shares;
 	struct list held;    /* queued, and after something */
 	struct list delayed; /* queued, and not before some time; the earliest first */
 	uint64_t *recheck;   /* tasks whose predecessors have changed */
 	size_t recheck_count, recheck_size;
-	uint64_t pass, placed;
-	bool more; /* to be placed, in the next turn */
+	uint64_t placed;
+	bool more;   /* to be placed, in the next turn */
+	bool untold; /* those who watch what waits do not know yet why */
+	uint64_t tell_at_ms; /* and are not told before */
 	uint64_t next_task, next_seq, next_audit, next_question;
 	uint64_t epoch, epoch_seen; /* ours; the highest that a worker has seen */
 	struct question *questions;
@@ -344,46 +344,24 @@ void status_tick(struct core *core, struct core_effects *fx);
 uint64_t status_deadline(const struct core *core);
 
 /* fit.c: which worker suits. */
-enum obstacle {
-	OBSTACLE_LABEL,
-	OBSTACLE_AGENT,
-	OBSTACLE_LOGIN,
-	OBSTACLE_PROJECT,
-	OBSTACLE_HELD,
-	OBSTACLE_LIMITED,
-	OBSTACLE_DISK,
-	OBSTACLE_MEMORY,
-	OBSTACLE_LOAD,
-	OBSTACLE_FULL,
-	OBSTACLE_AWAY,
-	OBSTACLE_COUNT,
-};
-
-/* How many workers each reason kept from having it. */
-struct obstacles {
-	uint32_t count[OBSTACLE_COUNT];
-	const Maestro__Label *missing;
-};
-
-struct candidate {
-	struct worker *worker;
-	uint32_t score;
-};
-
-/* OBSTACLE_COUNT: it may have the task. *ret_missing is set with OBSTACLE_LABEL. */
-enum obstacle worker_obstacle(const struct core *core, const struct worker *worker, const struct task *task,
-	const Maestro__Label **ret_missing);
+/* By what it says of itself; *ret_label is set with OBSTACLE_LABEL, to the first of the shape's that it lacks. */
+enum obstacle worker_offers(const struct worker *worker, const struct shape *shape, size_t *ret_label);
+/* By that and by how it is. */
+enum obstacle worker_obstacle(const struct core *core, const struct worker *worker, const struct shape *shape,
+	enum obstacle offers);
 /* Above 0 while there is a free slot: what is free of its slots, and something for having the project already. */
 uint32_t worker_score(const struct worker *worker, const struct share *project);
 /* Whether disk, memory and load let something new in. */
-bool worker_has_room(const struct core *core, const struct worker *worker);
-void explain_obstacles(const struct core *core, const struct task *task, const struct obstacles *obstacles,
-	struct buf *out);
+enum obstacle worker_room(const struct core *core, const struct worker *worker);
+/* missing: a label that workers lack. */
+void explain_obstacles(const struct shape *shape, size_t workers, const Maestro__Label *missing, struct buf *out);
 bool worker_had(const struct worker *worker, const struct share *project);
-void worker_note_project(struct core_effects *fx, struct worker *worker, struct share *project);
+void worker_note_project(struct core *core, struct core_effects *fx, struct worker *worker, struct share *project);
 /* The agent's account on this worker is limited until then; 0: not any more, if it was this task that said so. */
 void worker_limit_agent(struct core *core, struct core_effects *fx, struct worker *worker, const struct task *task,
 	uint64_t until_ms);
+/* Limits that have run out by now are no obstacle any more, whether they were announced as that or not. */
+void limits_look(struct core *core);
 /* Whether some worker, here or away, has it; command and shell are always there. */
 bool agent_known(const struct core *core, const char *agent);
 bool agent_is_builtin(const char *agent);

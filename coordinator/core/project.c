@@ -168,6 +168,7 @@ static void remove_worker(struct core *core, const struct core_event *event, str
 		list_remove(&attempt->held);
 	debts_forget(core, fx, worker->row.name);
 	strangers_forget(core, fx, worker->row.name);
+	worker_forget(core, worker);
 	HASH_DEL(core->workers, worker);
 	core->dead_worker = worker;
 	core->want_schedule = true;
@@ -178,6 +179,7 @@ static void set_worker_flag(struct core *core, const struct core_event *event, s
 	bool on, const char *act, const char *text, struct core_effects *fx)
 {
 	*flag = on;
+	worker_moved(core, worker);
 	effect_put(fx, ROW_WORKER, &worker->row);
 	record_audit(core, fx, act, "worker=%s", worker->row.name);
 	record_event(core, fx, "worker.state", NULL, worker->row.name, text);

@@ -10,7 +10,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-/* --- shares, shapes, flows -------------------------------------------------------------------------------------- */
+/* --- shares, flows ---------------------------------------------------------------------------------------------- */
 
 static uint32_t limit_of(const struct core_limit *limits, size_t count, const char *name)
 {
@@ -58,51 +58,6 @@ void task_find_shares(struct core *core, struct core_effects *fx, struct task *t
 	task->submitter = get_share(fx, &core->submitter_shares, str_or(submitter, ""), 0);
 }
 
-static int compare_labels(const void *a, const void *b)
-{
-	const Maestro__Label *x = *(Maestro__Label *const *)a, *y = *(Maestro__Label *const *)b;
-	int order = strcmp(x->key, y->key);
-
-	return order ? order : strcmp(x->value, y->value);
-}
-
-/* Project, agent, whether a base is needed, and the labels in order. Names and label values hold no newline. */
-static void shape_key(const struct task *task, struct buf *out)
-{
-	size_t n = task->spec ? task->spec->n_labels : 0;
-	_cleanup_free_ Maestro__Label **labels = calloc(n ? n : 1, sizeof(*labels));
-
-	if (!labels)
-		return;
-	for (size_t i = 0; i < n; i++)
-		labels[i] = task->spec->labels[i];
-	qsort(labels, n, sizeof(*labels), compare_labels);
-	buf_printf(out, "%s\n%s\n%d", task->row.project, task->row.agent, task->row.base_branch != NULL);
-	for (size_t i = 0; i < n; i++)
-		buf_printf(out, "\n%s=%s", labels[i]->key, labels[i]->value);
-}
-
-static struct shape *get_shape(struct core *core, struct core_effects *fx, const struct task *task)
-{
-	_cleanup_(buf_deinit) struct buf key = BUF_NULL;
-	struct shape *shape;
-
-	shape_key(task, &key);
-	HASH_FIND(hh, core->shapes, buf_text(&key), key.len, shape);
-	if (shape)
-		return shape;
-	shape = calloc(1, sizeof(*shape));
-	if (!shape || row_set_text(&shape->key, buf_text(&key))) {
-		free(shape);
-		fx->error = -ENOMEM;
-		return NULL;
-	}
-	shape->project = task->project;
-	shape->agent = task->agent;
-	HASH_ADD_KEYPTR(hh, core->shapes, shape->key, strlen(shape->key), shape);
-	return shape;
-}
-
 static struct flow *get_flow(struct core *core, struct core_effects *fx, const struct task *task)
 {
 	struct flow_key key;
@@ -110,7 +65,7 @@ static struct flow *get_flow(struct core *core, struct core_effects *fx, const s
 
 	memset(&key, 0, sizeof(key)); /* it is hashed with its padding */
 	key.priority = task->row.priority;
-	key.shape = get_shape(core, fx, task);
+	key.shape = shape_of(core, fx, task);
 	key.submitter = task->submitter;
 	if (!key.shape)
 		return NULL;
@@ -123,6 +78,7 @@ static struct flow *get_flow(struct core *core, struct core_effects *fx, const s
 		return NULL;
 	}
 	flow->key = key;
+	key.shape->flows++;
 	list_init(&flow->tasks);
 	HASH_ADD(hh, core->flows, key, sizeof(flow->key), flow);
 	return flow;
@@ -162,18 +118,12 @@ static void free_shares(struct share **table)
 void queue_deinit(struct core *core)
 {
 	struct flow *flow, *next_flow;
-	struct shape *shape, *next_shape;
 
 	HASH_ITER (hh, core->flows, flow, next_flow) {
 		HASH_DEL(core->flows, flow);
 		free(flow);
 	}
-	HASH_ITER (hh, core->shapes, shape, next_shape) {
-		HASH_DEL(core->shapes, shape);
-		free(shape->key);
-		free(shape->why);
-		free(shape);
-	}
+	shapes_deinit(core);
 	free_shares(&core->project_shares);
 	free_shares(&core->agent_shares);
 	free_shares(&core->submitter_shares);
@@ -334,7 +284,7 @@ void queue_tick(struct core *core, struct core_effects *fx)
 
 	while ((task = list_first(&core->delayed, struct task, queued)) && task->retry_at_ms <= core->now_ms)
 		queue_enter(core, fx, task);
-	core->want_schedule |= core->more;
+	core->want_schedule |= core->more || (core->untold && core->now_ms >= core->tell_at_ms);
 }
 
 uint64_t queue_deadline(const struct core *core)
@@ -343,5 +293,5 @@ uint64_t queue_deadline(const struct core *core)
 
 	if (core->more)
 		return core->now_ms;
-	return task ? task->retry_at_ms : UINT64_MAX;
+	return min_ms(task ? task->retry_at_ms : UINT64_MAX, core->untold ? core->tell_at_ms : UINT64_MAX);
 }

@@ -4,9 +4,9 @@
  * submitter likewise; then the oldest task. Where: the worker with the largest share of its slots free, where having
  * the project's mirror counts for a quarter of them.
  *
- * A pass costs what it places, plus flows and workers for each shape of task that is waiting: the tasks behind the
- * first of each flow are not looked at. Slots are only taken during a pass, so a shape that found nothing is done
- * with, and its workers in a heap need to be put right only when they come to the top. */
+ * A pass costs what it places, plus for each shape of task that is waiting its flows and the workers that changed since
+ * the last pass (shape.h): the tasks behind the first of each flow are not looked at. Slots are only taken during a pass, so a
+ * shape that found nothing is done with. */
 #include "coordinator/core/internal.h"
 #include "proto/base/buf.h"
 #include "proto/base/str.h"
@@ -23,77 +23,6 @@ struct pass {
 	struct flow **flows;
 	size_t count;
 };
-
-/* --- the workers of a shape ------------------------------------------------------------------------------------- */
-
-static bool better(const struct candidate *a, const struct candidate *b)
-{
-	if (a->score != b->score)
-		return a->score > b->score;
-	return strcmp(a->worker->row.name, b->worker->row.name) < 0;
-}
-
-static void sift_down(struct shape *shape, size_t i)
-{
-	struct candidate *heap = shape->candidates, moved = heap[i];
-	size_t child;
-
-	while ((child = 2 * i + 1) < shape->candidate_count) {
-		if (child + 1 < shape->candidate_count && better(&heap[child + 1], &heap[child]))
-			child++;
-		if (!better(&heap[child], &moved))
-			break;
-		heap[i] = heap[child];
-		i = child;
-	}
-	heap[i] = moved;
-}
-
-static bool shape_look(struct pass *pass, struct shape *shape, const struct task *task)
-{
-	size_t n = HASH_COUNT(pass->core->workers);
-
-	shape->candidates = calloc(n ? n : 1, sizeof(*shape->candidates));
-	shape->obstacles = calloc(1, sizeof(*shape->obstacles));
-	shape->candidate_count = 0;
-	if (!shape->candidates || !shape->obstacles)
-		return false;
-	for (struct worker *w = pass->core->workers; w; w = w->hh.next) {
-		enum obstacle obstacle = worker_obstacle(pass->core, w, task, &shape->obstacles->missing);
-
-		if (obstacle != OBSTACLE_COUNT)
-			shape->obstacles->count[obstacle]++;
-		else
-			shape->candidates[shape->candidate_count++] = (struct candidate){ w, worker_score(w, task->project) };
-	}
-	for (size_t i = shape->candidate_count / 2; i-- > 0;)
-		sift_down(shape, i);
-	return true;
-}
-
-/* The best worker by now. NULL: none has room, or no memory. */
-static struct worker *shape_best(struct pass *pass, struct shape *shape, const struct task *task)
-{
-	if (!shape->candidates && !shape_look(pass, shape, task)) {
-		pass->fx->error = -ENOMEM;
-		return NULL;
-	}
-	while (shape->candidate_count) {
-		struct candidate *top = &shape->candidates[0];
-		uint32_t score = worker_score(top->worker, task->project);
-
-		if (score == top->score)
-			return top->worker;
-		top->score = score;
-		if (!score) {
-			shape->obstacles->count[OBSTACLE_FULL]++;
-			*top = shape->candidates[--shape->candidate_count];
-		}
-		if (shape->candidate_count)
-			sift_down(shape, 0);
-	}
-	return NULL;
-}
 
 /* --- what keeps a whole shape back ------------------------------------------------------------------------------ */
 
@@ -137,9 +66,9 @@ static struct worker *choose(struct pass *pass, struct shape *shape, const struc
 	if (!project_usable(pass->core, task, why) || !share_free(shape->project, "project", why) ||
 		!share_free(shape->agent, "agent", why))
 		return NULL;
-	worker = shape_best(pass, shape, task);
+	worker = shape_best(pass->core, pass->fx, shape);
 	if (!worker && !pass->fx->error)
-		explain_obstacles(pass->core, task, shape->obstacles, why);
+		shape_explain(pass->core, shape, why);
 	return worker;
 }
 
@@ -148,7 +77,7 @@ static void set_why(struct pass *pass, struct shape *shape, const char *why)
 	if (strcmp(str_or(shape->why, ""), str_or(why, "")) == 0)
 		return;
 	set_text(pass->fx, &shape->why, why);
-	shape->changed = true;
+	shape->untold = pass->core->untold = true;
 }
 
 /* --- placing ---------------------------------------------------------------------------------------------------- */
@@ -178,7 +107,7 @@ void assign_attempt(struct core *core, struct core_effects *fx, struct task *tas
 	if (row_set_blob(&attempt->row.run_id, run_id, sizeof(run_id)))
 		fx->error = -ENOMEM;
 	attempt_hold(core, attempt);
-	worker_note_project(fx, worker, task->project);
+	worker_note_project(core, fx, worker, task->project);
 	task->project->served = task->submitter->served = ++core->placed;
 	task_move(core, fx, task, CAUSE_ASSIGN, NULL);
 	worker_send_start(core, fx, task);
@@ -259,34 +188,53 @@ static bool pass_begin(struct pass *pass)
 	HASH_ITER (hh, core->flows, flow, next) {
 		if (list_empty(&flow->tasks)) {
 			HASH_DEL(core->flows, flow);
+			flow->key.shape->flows--;
 			free(flow);
 			continue;
 		}
-		flow->key.shape->blocked = flow->key.shape->changed = false;
+		flow->key.shape->blocked = false;
 		pass->flows[pass->count++] = flow;
 	}
 	return true;
 }
 
-static void tell_flow(struct pass *pass, const struct flow *flow)
+#define TOLD_PER_S 500u
+
+static size_t tell_flow(struct pass *pass, const struct flow *flow)
 {
 	const struct task *task;
+	size_t told = 0;
 
-	list_for_each (task, &flow->tasks, queued)
+	list_for_each (task, &flow->tasks, queued) {
 		effect_changed_task(pass->fx, task->row.id);
+		told++;
+	}
+	return told;
+}
+
+/* Why it waits is news of each task, and counts workers, which may come and go: where many wait, those who watch learn it
+ * a little later, and at once where nothing was said of late. */
+static void tell(struct pass *pass)
+{
+	struct core *core = pass->core;
+	size_t told = 0;
+
+	if (!core->untold || core->now_ms < core->tell_at_ms)
+		return;
+	for (size_t i = 0; i < pass->count; i++)
+		if (pass->flows[i]->key.shape->untold)
+			told += tell_flow(pass, pass->flows[i]);
+	for (size_t i = 0; i < pass->count; i++)
+		pass->flows[i]->key.shape->untold = false;
+	core->untold = false;
+	core->tell_at_ms = core->now_ms + told * 1000 / TOLD_PER_S;
 }
 
 static void pass_end(struct pass *pass)
 {
-	for (size_t i = 0; i < pass->count; i++) {
-		struct shape *shape = pass->flows[i]->key.shape;
-
-		if (shape->changed)
-			tell_flow(pass, pass->flows[i]);
-		free(take(shape->candidates));
-		free(take(shape->obstacles));
-	}
+	tell(pass);
 	free(pass->flows);
+	shapes_trim(pass->core);
 }
 
 void schedule(struct core *core, struct core_effects *fx)
@@ -294,6 +242,7 @@ void schedule(struct core *core, struct core_effects *fx)
 	struct pass pass = { .core = core, .fx = fx };
 
 	core->want_schedule = false;
+	limits_look(core);
 	queue_recheck(core, fx);
 	if (fx->error)
 		return;

@@ -74,6 +74,7 @@ static void count_slot(struct core *core, struct core_effects *fx, struct task *
 	if (!worker)
 		return;
 	count(&worker->used, holds_slot(to));
+	worker_moved(core, worker);
 	effect_changed_worker(fx, worker->row.name);
 	core->want_schedule |= holds_slot(from); /* one is free */
 }
@@ -167,7 +168,7 @@ void task_load_state(struct core *core, struct core_effects *fx, struct task *ta
 
 		attempt_hold(core, task->attempts[i]);
 		if (worker)
-			worker_note_project(fx, worker, task->project);
+			worker_note_project(core, fx, worker, task->project);
 	}
 	/* By the wall clock, which alone lasts over a start of the machine. It may have been set meanwhile: what the worker
 	 * says when it is back, by a clock that cannot be set, takes the place of this. */

@@ -230,7 +230,7 @@ static void adopt(struct core *core, struct core_effects *fx, struct question *q
 		task_move(core, fx, task, CAUSE_PUSHED, NULL);
 	}
 	effect_put(fx, ROW_ATTEMPT, &attempt->row);
-	worker_note_project(fx, worker, task->project);
+	worker_note_project(core, fx, worker, task->project);
 	core->actor = question->actor;
 	question_settle(core, fx, question, "adopt", question->actor);
 	call_back(core, fx, question);

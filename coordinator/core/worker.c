@@ -36,6 +36,7 @@ static void set_state(struct core *core, struct core_effects *fx, struct worker 
 	if (worker->state == state)
 		return;
 	worker->state = state;
+	worker_moved(core, worker);
 	worker_note_due(core, worker);
 	record_event(core, fx, "worker.state", NULL, worker->row.name, name_worker_state(state));
 	effect_changed_worker(fx, worker->row.name);
@@ -82,6 +83,7 @@ void handle_connected(struct core *core, const struct core_event *event, struct 
 	worker->heard_ms = core->wall_ms;
 	worker->heartbeat_ms = core_heartbeat_ms(core);
 	worker->phase = WORKER_CONNECTED;
+	worker_moved(core, worker);
 	forget_inventory(worker);
 	effect_put(fx, ROW_WORKER, &worker->row);
 	record_event(core, fx, "worker.connected", NULL, worker->row.name, NULL);
@@ -97,6 +99,7 @@ void handle_disconnected(struct core *core, const struct core_event *event, stru
 	if (!worker || worker->phase == WORKER_AWAY)
 		return;
 	worker->phase = WORKER_AWAY;
+	worker_moved(core, worker);
 	worker->row.seen_ms = worker->heard_ms = core->wall_ms;
 	forget_inventory(worker);
 	effect_put(fx, ROW_WORKER, &worker->row);
@@ -448,6 +451,7 @@ static void handle_ready(struct core *core, struct worker *worker, const Maestro
 	if (worker->phase != WORKER_JUDGED)
 		return;
 	worker->phase = WORKER_UP;
+	worker_moved(core, worker);
 	catch_up(core, fx, worker);
 	release_strangers(core, fx, worker);
 	if (!core->question)
@@ -472,6 +476,7 @@ static void handle_info(struct core *core, struct worker *worker, const Maestro_
 	if (worker->info)
 		maestro__worker_info__free_unpacked(worker->info, NULL);
 	worker->info = info;
+	worker_described(core, worker);
 	if (packed.len != worker->row.info.len || !packed.len ||
 		memcmp(packed.data, worker->row.info.data, packed.len) != 0) {
 		if (row_set_blob(&worker->row.info, packed.data, packed.len))
@@ -489,18 +494,21 @@ static void take_load(struct core *core, struct worker *worker, const Maestro__E
 {
 	const Maestro__Heartbeat *beat = envelope->heartbeat;
 	Maestro__WorkerInfo *info = worker->info;
-	bool room;
+	enum obstacle room;
 
 	if (!info)
 		return;
-	room = worker_has_room(core, worker);
+	room = worker_room(core, worker);
 	info->has_load_percent = beat->has_load_percent;
 	info->load_percent = beat->load_percent;
 	info->has_memory_free_bytes = beat->has_memory_free_bytes;
 	info->memory_free_bytes = beat->memory_free_bytes;
 	info->has_disk_free_bytes = beat->has_disk_free_bytes;
 	info->disk_free_bytes = beat->disk_free_bytes;
-	core->want_schedule |= room != worker_has_room(core, worker);
+	if (room != worker_room(core, worker)) {
+		worker_moved(core, worker);
+		core->want_schedule = true;
+	}
 	effect_load(fx, worker->row.name);
 }
 
@@ -603,6 +611,7 @@ static void expire_limits(struct core *core, struct core_effects *fx, struct wor
 		if (!limit->until_ms || limit->until_ms > core->now_ms)
 			continue;
 		limit->until_ms = 0;
+		worker_moved(core, worker);
 		effect_changed_worker(fx, worker->row.name);
 		record_event(core, fx, "agent.resumed", NULL, worker->row.name, limit->agent->name);
 		core->want_schedule = true;
