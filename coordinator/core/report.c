@@ -312,6 +312,9 @@ void handle_push_request(struct core *core, struct worker *worker, const Maestro
 	char tag[5];
 
 	if (why) {
+		if (!attempt && task && find_attempt(task, request->attempt))
+			record_event(core, fx, "worker.refused", task, worker->row.name,
+				"it asked to push an attempt that it was not given");
 		send_refusal(fx, worker->row.name, envelope->request, why);
 		return;
 	}

@@ -244,14 +244,24 @@ static Maestro__Verdict judge_double(struct core *core, struct core_effects *fx,
 	return MAESTRO__VERDICT__VERDICT_QUARANTINE;
 }
 
+/* No backup gives one run to two workers: this one's state was copied, or it lies. */
+static Maestro__Verdict judge_stolen(struct core *core, struct core_effects *fx, struct worker *worker, struct task *task,
+	const struct inventory_entry *entry)
+{
+	record_event(core, fx, "worker.refused", task, worker->row.name, "it shows an attempt that another worker was given");
+	return inventory_live(entry) ? MAESTRO__VERDICT__VERDICT_KILL : MAESTRO__VERDICT__VERDICT_ACCEPT;
+}
+
 static Maestro__Verdict judge_known(struct core *core, struct core_effects *fx, struct worker *worker,
 	struct task *task, struct attempt *attempt, const struct inventory_entry *entry)
 {
 	Maestro__SessionState session =
 		entry->session_live ? MAESTRO__SESSION_STATE__SESSION_LIVE : MAESTRO__SESSION_STATE__SESSION_ENDED;
+	bool same_run = !memcmp(entry->run_id, attempt->row.run_id.data, sizeof(entry->run_id));
 
-	if (strcmp(attempt->row.worker, worker->row.name) != 0 ||
-		memcmp(entry->run_id, attempt->row.run_id.data, sizeof(entry->run_id)) != 0)
+	if (same_run && strcmp(attempt->row.worker, worker->row.name) != 0)
+		return judge_stolen(core, fx, worker, task, entry);
+	if (!same_run)
 		return judge_double(core, fx, worker, entry);
 	if (core->question && task_state_over((Maestro__TaskState)attempt->row.state))
 		return inventory_live(entry) ? MAESTRO__VERDICT__VERDICT_QUARANTINE : MAESTRO__VERDICT__VERDICT_ACCEPT;
