@@ -365,6 +365,12 @@ int client_send(struct client *client, enum channel channel, const Maestro__Enve
 	return link_peer_send(client->peer, channel, envelope);
 }
 
+void client_flush(struct client *client)
+{
+	if (client->peer)
+		link_peer_flush(client->peer);
+}
+
 static char *bytes_or_null(protobuf_c_boolean has, const ProtobufCBinaryData *data)
 {
 	return has && data->len ? bytes_dup(data) : NULL;

@@ -91,6 +91,8 @@ int client_request(struct client *client, Maestro__Envelope *request, uint32_t d
 void client_cancel(struct client *client, uint64_t number);
 /* Sends what has no reply (stream messages). LINK_E_FULL as in link.h; CLIENT_E_UNREACHABLE. */
 int client_send(struct client *client, enum channel channel, const Maestro__Envelope *envelope);
+/* What was sent goes now, not when the loop's turn ends. */
+void client_flush(struct client *client);
 
 /* --- for programs that have nothing else to do: these run the loop until they are done ----------------------- */
 

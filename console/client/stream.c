@@ -181,13 +181,16 @@ void stream_ack(struct stream *stream)
 int stream_send(struct stream *stream, const void *data, size_t len)
 {
 	Maestro__StreamInput input = MAESTRO__STREAM_INPUT__INIT;
+	int r;
 
 	if (!stream->open)
 		return stream->closed ? LINK_E_CLOSED : CLIENT_E_UNREACHABLE;
 	input.stream = stream->number;
 	input.has_data = true;
 	input.data = (ProtobufCBinaryData){ .len = len, .data = (uint8_t *)(uintptr_t)data };
-	return send_body(stream, CHANNEL_INTERACTIVE, MAESTRO__ENVELOPE__BODY_STREAM_INPUT, &input);
+	r = send_body(stream, CHANNEL_INTERACTIVE, MAESTRO__ENVELOPE__BODY_STREAM_INPUT, &input);
+	client_flush(stream->client);
+	return r;
 }
 
 int stream_take_over(struct stream *stream)

@@ -38,6 +38,7 @@ struct link {
 	size_t owners; /* listeners and dialers that were not freed yet */
 	struct link_timer tick; /* keepalive of all peers */
 	bool dispatching;
+	bool turn_is_over;      /* what ran last was long: the rest of `done` comes in the next turn of the loop */
 };
 
 /* One nng_aio. `done` runs on the loop's thread, once for each link_call_begin. */

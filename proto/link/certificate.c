@@ -1,4 +1,4 @@
-/* The coordinator's own CA and server certificate, made with mbedTLS because that is what nng's TLS reads. P-256:
+/* The coordinator's own CA and server certificate, made with mbedTLS because that is what tls.c reads them with. P-256:
  * Ed25519 certificates do not load there. The name stands in the common name, which is checked when there is no
  * subject alternative name; mbedTLS 2.28 cannot write those. */
 #include "proto/link/keys.h"

@@ -10,6 +10,7 @@
 struct link_dial {
 	struct list entry; /* the owner's list, or link->fetches */
 	struct link *link;
+	struct tls_config *tls; /* NULL over ipc */
 	nng_stream_dialer *nng;
 	struct link_call call;
 	struct link_timer deadline, again;
@@ -26,6 +27,7 @@ static void dial_free(struct link_dial *dial)
 	link_call_deinit(&dial->call);
 	if (dial->nng)
 		nng_stream_dialer_free(dial->nng);
+	tls_config_unref(dial->tls);
 	handshake_wipe(&dial->handshake);
 	if (dial->fetch)
 		free(dial->userdata);
@@ -177,7 +179,8 @@ static void on_dialled(struct link_call *call)
 		dial_fail(dial, 0, link_nng_text(rv));
 		return;
 	}
-	r = link_stream_new(&dial->stream, dial->link, nng_aio_get_output(call->aio, 0), &dial_stream_ops, dial);
+	r = link_stream_new(&dial->stream, dial->link, nng_aio_get_output(call->aio, 0), dial->tls, &dial_stream_ops,
+		dial);
 	if (!r)
 		r = say_first(dial);
 	if (r)
@@ -192,14 +195,12 @@ static void on_again(struct link_timer *timer)
 	nng_stream_dialer_dial(dial->nng, dial->call.aio);
 }
 
-static int dial_prepare(struct link_dial *dial, const char *url, nng_tls_config *tls, struct error *error)
+static int dial_prepare(struct link_dial *dial, const char *url, struct error *error)
 {
 	int rv;
 
-	rv = nng_stream_dialer_alloc(&dial->nng, url);
-	if (!rv && tls)
-		rv = nng_stream_dialer_set_ptr(dial->nng, NNG_OPT_TLS_CONFIG, tls);
-	if (!rv && tls)
+	rv = nng_stream_dialer_alloc(&dial->nng, dial->tls ? url + strlen("tls+") : url);
+	if (!rv && dial->tls)
 		rv = nng_stream_dialer_set_bool(dial->nng, NNG_OPT_TCP_NODELAY, true);
 	if (rv)
 		return error_set(error, link_nng_errno(rv), "%s: %s", url, link_nng_text(rv));
@@ -207,7 +208,7 @@ static int dial_prepare(struct link_dial *dial, const char *url, nng_tls_config 
 }
 
 int link_dial_new(struct link_dial **ret_dial, struct link *link, struct list *owner, const char *url,
-	nng_tls_config *tls, const struct link_handshake *handshake, link_dial_done done, void *userdata,
+	struct tls_config *tls, const struct link_handshake *handshake, link_dial_done done, void *userdata,
 	struct error *error)
 {
 	struct link_dial *dial = calloc(1, sizeof(*dial));
@@ -215,7 +216,8 @@ int link_dial_new(struct link_dial **ret_dial, struct link *link, struct list *o
 
 	if (!dial)
 		return -ENOMEM;
-	*dial = (struct link_dial){ .link = link, .fetch = !handshake, .done = done, .userdata = userdata };
+	*dial = (struct link_dial){ .link = link, .tls = tls_config_ref(tls), .fetch = !handshake, .done = done,
+		.userdata = userdata };
 	dial->deadline.fire = on_deadline;
 	dial->again.fire = on_again;
 	list_init(&dial->entry);
@@ -224,7 +226,7 @@ int link_dial_new(struct link_dial **ret_dial, struct link *link, struct list *o
 		dial->handshake = *handshake;
 		link_claim_copy(&dial->handshake.claim, &handshake->claim);
 	}
-	r = dial_prepare(dial, url, tls, error);
+	r = dial_prepare(dial, url, error);
 	if (!r)
 		r = link_timer_set(link, &dial->deadline, LIMIT_HANDSHAKE_MS, 100) < 0 ? -ENOMEM : 0;
 	if (r) {

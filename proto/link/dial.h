@@ -22,7 +22,7 @@ typedef void (*link_dial_done)(const struct link_dial_result *result, void *user
 /* `tls` NULL over ipc; held as long as needed. `handshake` is copied; NULL: fetch the CA, and `userdata` is freed with
  * the dial, on success of this call. */
 int link_dial_new(struct link_dial **ret_dial, struct link *link, struct list *owner, const char *url,
-	nng_tls_config *tls, const struct link_handshake *handshake, link_dial_done done, void *userdata,
+	struct tls_config *tls, const struct link_handshake *handshake, link_dial_done done, void *userdata,
 	struct error *error);
 /* No `done` comes any more. */
 void link_dial_cancel(struct link_dial *dial);

@@ -18,7 +18,7 @@
 struct link_dialer {
 	struct link *link;
 	char *address;
-	nng_tls_config *tls;
+	struct tls_config *tls;
 	struct link_handshake handshake; /* what every attempt begins with */
 	bool bulk, once;
 	const struct link_dialer_ops *ops;
@@ -155,8 +155,7 @@ static void dialer_release(struct link_dialer *dialer)
 	link_timer_deinit(&dialer->retry);
 	link_timer_deinit(&dialer->bulk_retry);
 	handshake_wipe(&dialer->handshake);
-	if (dialer->tls)
-		nng_tls_config_free(dialer->tls);
+	tls_config_unref(dialer->tls);
 	free(dialer->address);
 	free(dialer);
 }

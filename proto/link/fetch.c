@@ -39,7 +39,7 @@ int link_fetch_ca(struct link *link, const char *address, const uint8_t digest[L
 	link_fetch_ca_done done, void *userdata, struct error *error)
 {
 	_cleanup_free_ struct fetch *fetch = calloc(1, sizeof(*fetch));
-	nng_tls_config *tls;
+	struct tls_config *tls;
 	int r;
 
 	if (!fetch)
@@ -52,7 +52,7 @@ int link_fetch_ca(struct link *link, const char *address, const uint8_t digest[L
 	if (r)
 		return r;
 	r = link_dial_new(NULL, link, &link->fetches, address, tls, NULL, fetch_done, fetch, error);
-	nng_tls_config_free(tls); /* the nng dialer holds its own */
+	tls_config_unref(tls); /* the dial holds it as long as needed */
 	if (!r)
 		take(fetch);
 	return r;

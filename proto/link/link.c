@@ -116,7 +116,8 @@ static void dispatch(struct link *link)
 	link->woken = false;
 	pthread_mutex_unlock(&link->lock);
 	link->dispatching = true;
-	while (budget-- && (call = take_done(link))) {
+	link->turn_is_over = false;
+	while (budget-- && !link->turn_is_over && (call = take_done(link))) {
 		call->busy = false;
 		link->busy_calls--;
 		call->done(call);
@@ -337,8 +338,6 @@ static const struct {
 	{ NNG_ECANCELED, ECANCELED, "cancelled" },
 	{ NNG_ENOFILES, EMFILE, "too many open files" },
 	{ NNG_ENOSPC, ENOSPC, "no space" },
-	{ NNG_ECRYPTO, EPROTO, "the TLS handshake failed: what answers there has no certificate of the pinned CA" },
-	{ NNG_EPEERAUTH, EPERM, "the certificate is not signed by the pinned CA for this coordinator" },
 	{ NNG_ECONNSHUT, ECONNRESET, "the other side closed the connection" },
 };
 

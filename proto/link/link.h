@@ -79,6 +79,10 @@ const struct link_identity *link_peer_identity(const struct link_peer *peer);
  * LINK_E_FULL, LINK_E_CLOSED, -EMSGSIZE (above LIMIT_MESSAGE_BYTES), -ENOMEM. */
 int link_peer_send(struct link_peer *peer, enum channel channel, const Maestro__Envelope *envelope);
 
+/* Hands what is queued to the kernel now, as far as it takes it, rather than when the loop's turn ends: for what
+ * somebody waits for, before other work of the same turn. */
+void link_peer_flush(struct link_peer *peer);
+
 /* What many peers are to get: packed once, and sent to each as link_peer_send does. -EMSGSIZE, -ENOMEM. */
 struct link_packed;
 int link_packed_new(struct link_packed **ret_packed, const Maestro__Envelope *envelope);

@@ -25,7 +25,7 @@ struct link_listener {
 	char *address;
 	bool local;
 	nng_stream_listener *nng;
-	nng_tls_config *tls;
+	struct tls_config *tls;
 	struct link_call accept;
 	struct link_timer pause;
 	struct link_post release;
@@ -301,7 +301,7 @@ static void let_in(struct link_listener *listener, nng_stream *nng)
 	list_append(&listener->strangers, &stranger->entry);
 	listener->stranger_count++;
 	handshake_listen(&stranger->handshake, listener->cluster_id, listener->ca_digest, listener->local);
-	if (link_stream_new(&stranger->stream, listener->link, nng, &stranger_ops, stranger) ||
+	if (link_stream_new(&stranger->stream, listener->link, nng, listener->tls, &stranger_ops, stranger) ||
 		link_timer_set(listener->link, &stranger->deadline, LIMIT_HANDSHAKE_MS, 100) < 0)
 		stranger_free(stranger);
 }
@@ -350,8 +350,7 @@ static void listener_release(struct link_listener *listener)
 	link_call_deinit(&listener->accept);
 	if (listener->nng)
 		nng_stream_listener_free(listener->nng);
-	if (listener->tls)
-		nng_tls_config_free(listener->tls);
+	tls_config_unref(listener->tls);
 	free(listener->address);
 	free(listener->ca_der);
 	free(listener);
@@ -377,8 +376,7 @@ static int set_options(struct link_listener *listener, const struct link_listene
 	r = tls_server(&listener->tls, config->certificate_pem, config->private_key_pem, error);
 	if (r)
 		return r;
-	r = link_nng_errno(nng_stream_listener_set_ptr(listener->nng, NNG_OPT_TLS_CONFIG, listener->tls));
-	return r ? r : link_nng_errno(nng_stream_listener_set_bool(listener->nng, NNG_OPT_TCP_NODELAY, true));
+	return link_nng_errno(nng_stream_listener_set_bool(listener->nng, NNG_OPT_TCP_NODELAY, true));
 }
 
 /* The address as it is now, with the port that the kernel chose. */
@@ -403,7 +401,7 @@ static int listener_open(struct link_listener *listener, const struct link_liste
 		if (r)
 			return r;
 	}
-	rv = nng_stream_listener_alloc(&listener->nng, config->address);
+	rv = nng_stream_listener_alloc(&listener->nng, config->address + (listener->local ? 0 : strlen("tls+")));
 	if (rv)
 		return error_set(error, rv == NNG_EADDRINVAL || rv == NNG_EINVAL ? LINK_E_ADDRESS : link_nng_errno(rv),
 			"%s: %s", config->address, link_nng_text(rv));

@@ -310,6 +310,14 @@ int link_peer_send_packed(struct link_peer *peer, enum channel channel, struct l
 	return r;
 }
 
+void link_peer_flush(struct link_peer *peer)
+{
+	if (peer->main.stream)
+		link_stream_flush(peer->main.stream);
+	if (peer->bulk.stream)
+		link_stream_flush(peer->bulk.stream);
+}
+
 size_t link_peer_queued_bytes(const struct link_peer *peer, enum channel channel)
 {
 	return peer->outbox[channel].queued_bytes;

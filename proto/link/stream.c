@@ -1,5 +1,6 @@
 /* See stream.h. */
 #include "proto/link/stream.h"
+#include "proto/link/tls.h"
 #include "proto/wire/limit.h"
 
 #include <string.h>
@@ -14,12 +15,15 @@ struct link_stream {
 	const struct link_stream_ops *ops;
 	void *userdata;
 	struct link_call recv, send;
-	struct link_post pump, flush, release;
+	struct link_post pump, flush, arm, release;
+	struct tls_session *tls; /* NULL over ipc */
 
 	uint8_t *in;
 	size_t in_len, in_size;
 	uint32_t frame_limit_bytes;
-	struct buf out, next; /* `out` is nng's while a send is outstanding */
+	struct buf next;         /* written, not sealed yet */
+	struct buf out;          /* nng's while a send is outstanding */
+	struct buf spare;        /* the memory of what was sealed last */
 	size_t out_sent;
 	int broken; /* nng's code, or -1 */
 	const char *broken_text;
@@ -32,14 +36,17 @@ static void stream_free(struct link_stream *stream)
 	list_remove(&stream->entry);
 	link_post_cancel(&stream->pump);
 	link_post_cancel(&stream->flush);
+	link_post_cancel(&stream->arm);
 	link_post_cancel(&stream->release);
 	link_call_deinit(&stream->recv);
 	link_call_deinit(&stream->send);
 	if (stream->nng)
 		nng_stream_free(stream->nng);
+	tls_session_free(stream->tls);
 	free(stream->in);
 	buf_deinit(&stream->out);
 	buf_deinit(&stream->next);
+	buf_deinit(&stream->spare);
 	free(stream);
 }
 
@@ -76,21 +83,37 @@ static int reserve_input(struct link_stream *stream, size_t size)
 	return 0;
 }
 
-static void arm_receive(struct link_stream *stream)
+/* Room for the frame that has begun, or for what usually comes at once. */
+static int make_room(struct link_stream *stream)
 {
 	size_t size = READ_BYTES;
 	enum channel channel;
 	uint32_t len;
-	nng_iov iov;
 
 	if (frame_get_header(stream->in, stream->in_len, stream->frame_limit_bytes, &channel, &len) == 0 &&
 		len + FRAME_HEADER_BYTES > size)
 		size = len + FRAME_HEADER_BYTES;
-	if (reserve_input(stream, size)) {
-		stream_broke(stream, "out of memory");
+	if (!reserve_input(stream, size))
+		return 0;
+	stream_broke(stream, "out of memory");
+	return -ENOMEM;
+}
+
+/* A step of its own, so that what the frames made others say is sent first. */
+static void on_arm(struct link_post *post)
+{
+	struct link_stream *stream = container_of(post, struct link_stream, arm);
+	nng_iov iov;
+
+	if (stream->recv.busy || !stream->reading || stream->closed || stream->broken)
 		return;
+	if (stream->tls) {
+		iov.iov_buf = tls_session_space(stream->tls, &iov.iov_len);
+	} else {
+		if (make_room(stream))
+			return;
+		iov = (nng_iov){ stream->in + stream->in_len, stream->in_size - stream->in_len };
 	}
-	iov = (nng_iov){ stream->in + stream->in_len, stream->in_size - stream->in_len };
 	nng_aio_set_iov(stream->recv.aio, 1, &iov);
 	link_call_begin(&stream->recv, 0);
 	nng_stream_recv(stream->nng, stream->recv.aio);
@@ -130,6 +153,27 @@ static void take_frames(struct link_stream *stream)
 	}
 }
 
+/* Opens what came sealed. Returns whether there is more to take frames from. */
+static bool open_input(struct link_stream *stream)
+{
+	bool shaking = stream->tls && !tls_session_ready(stream->tls);
+	const char *why;
+	ssize_t n;
+
+	if (!stream->tls || !stream->reading || stream->closed || stream->broken || make_room(stream))
+		return false;
+	n = tls_session_read(stream->tls, stream->in + stream->in_len, stream->in_size - stream->in_len, &why);
+	if (n > 0)
+		stream->in_len += (size_t)n;
+	if (n < 0)
+		stream_broke(stream, why);
+	if (shaking) {
+		stream->link->turn_is_over = true; /* milliseconds of arithmetic: the others first */
+		link_stream_kick(stream);
+	}
+	return n > 0;
+}
+
 /* Takes what has been received, then arms the next receive, or tells that the stream ended. */
 static void on_pump(struct link_post *post)
 {
@@ -137,9 +181,11 @@ static void on_pump(struct link_post *post)
 
 	if (stream->closed || stream->recv.busy)
 		goto ended;
-	take_frames(stream);
+	do
+		take_frames(stream);
+	while (open_input(stream));
 	if (stream->reading && !stream->closed && !stream->broken)
-		arm_receive(stream);
+		link_post_schedule(stream->link, &stream->arm);
 ended:
 	if (stream->closed || !stream->broken || stream->ended_told)
 		return;
@@ -158,6 +204,8 @@ static void on_received(struct link_call *call)
 	}
 	if (rv)
 		stream_broke(stream, rv == NNG_ECLOSED ? link_nng_text(NNG_ECONNSHUT) : link_nng_text(rv));
+	else if (stream->tls)
+		tls_session_received(stream->tls, nng_aio_count(call->aio));
 	else
 		stream->in_len += nng_aio_count(call->aio);
 	on_pump(&stream->pump);
@@ -179,21 +227,48 @@ static void send_rest(struct link_stream *stream)
 	nng_stream_send(stream->nng, stream->send.aio);
 }
 
+static void swap(struct buf *a, struct buf *b)
+{
+	struct buf c = *a;
+
+	*a = *b;
+	*b = c;
+}
+
+/* Moves what is next into `out`, sealed where that is due. */
+static int prepare_output(struct link_stream *stream)
+{
+	struct buf *sealed = stream->tls ? tls_session_output(stream->tls) : NULL;
+	int r = 0;
+
+	buf_clear(&stream->out);
+	stream->out_sent = 0;
+	if (!sealed || tls_session_ready(stream->tls)) {
+		swap(&stream->next, &stream->spare);
+		if (stream->ops->fill)
+			stream->ops->fill(stream, &stream->spare, stream->userdata);
+		if (stream->closed)
+			return 0;
+		if (sealed)
+			r = tls_session_write(stream->tls, stream->spare.data, stream->spare.len);
+		else
+			swap(&stream->out, &stream->spare);
+		buf_clear(&stream->spare);
+	}
+	if (sealed)
+		swap(&stream->out, sealed);
+	return r;
+}
+
 static void on_flush(struct link_post *post)
 {
 	struct link_stream *stream = container_of(post, struct link_stream, flush);
-	struct buf empty;
 
 	if (stream->closed || stream->broken || !can_send(stream))
 		return;
-	empty = stream->out;
-	stream->out = stream->next;
-	stream->next = empty;
-	buf_clear(&stream->next);
-	stream->out_sent = 0;
-	if (stream->ops->fill)
-		stream->ops->fill(stream, &stream->out, stream->userdata);
-	if (stream->out.len && !stream->closed)
+	if (prepare_output(stream))
+		stream_broke(stream, "out of memory");
+	else if (stream->out.len && !stream->closed)
 		send_rest(stream);
 }
 
@@ -219,7 +294,7 @@ static void on_sent(struct link_call *call)
 		on_flush(&stream->flush);
 }
 
-int link_stream_new(struct link_stream **ret_stream, struct link *link, nng_stream *nng,
+int link_stream_new(struct link_stream **ret_stream, struct link *link, nng_stream *nng, struct tls_config *tls,
 	const struct link_stream_ops *ops, void *userdata)
 {
 	struct link_stream *stream = calloc(1, sizeof(*stream));
@@ -233,9 +308,12 @@ int link_stream_new(struct link_stream **ret_stream, struct link *link, nng_stre
 		.frame_limit_bytes = LIMIT_FRAME_HANDSHAKE_BYTES };
 	link_post_init(&stream->pump, on_pump);
 	link_post_init(&stream->flush, on_flush);
+	link_post_init(&stream->arm, on_arm);
 	link_post_init(&stream->release, on_release);
 	list_append(&link->streams, &stream->entry);
 	r = link_call_init(&stream->recv, link, on_received);
+	if (!r && tls)
+		r = tls_session_new(&stream->tls, tls);
 	if (!r)
 		r = link_call_init(&stream->send, link, on_sent);
 	if (r) {
@@ -280,6 +358,14 @@ void link_stream_kick(struct link_stream *stream)
 		link_post_schedule(stream->link, &stream->flush);
 }
 
+void link_stream_flush(struct link_stream *stream)
+{
+	if (!list_linked(&stream->flush.entry))
+		return;
+	link_post_cancel(&stream->flush);
+	on_flush(&stream->flush);
+}
+
 void link_stream_close(struct link_stream *stream)
 {
 	if (stream->closed)
@@ -287,6 +373,7 @@ void link_stream_close(struct link_stream *stream)
 	stream->closed = true;
 	link_post_cancel(&stream->pump);
 	link_post_cancel(&stream->flush);
+	link_post_cancel(&stream->arm);
 	nng_stream_close(stream->nng);
 	(void)can_send(stream); /* an end that was not heard would keep the stream */
 	/* With a call outstanding its end schedules this; without one nothing else would. */

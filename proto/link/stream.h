@@ -9,6 +9,7 @@
 #include "proto/link/bridge.h"
 
 struct link_stream;
+struct tls_config;
 
 struct link_stream_ops {
 	/* One frame. May close the stream, change its ops, stop reading. */
@@ -21,8 +22,8 @@ struct link_stream_ops {
 	void (*ended)(struct link_stream *stream, const char *why, void *userdata);
 };
 
-/* Takes the nng stream over, also on failure. Reading starts at once. */
-int link_stream_new(struct link_stream **ret_stream, struct link *link, nng_stream *nng,
+/* Takes the nng stream over, also on failure. Reading starts at once. With `tls` all of it is sealed. */
+int link_stream_new(struct link_stream **ret_stream, struct link *link, nng_stream *nng, struct tls_config *tls,
 	const struct link_stream_ops *ops, void *userdata);
 void link_stream_set_ops(struct link_stream *stream, const struct link_stream_ops *ops, void *userdata);
 void link_stream_set_limit(struct link_stream *stream, uint32_t frame_limit_bytes);
@@ -31,4 +32,6 @@ void link_stream_set_reading(struct link_stream *stream, bool on);
 int link_stream_write(struct link_stream *stream, const void *data, size_t len);
 /* There is something to send: `fill` will be called soon. */
 void link_stream_kick(struct link_stream *stream);
+/* If so, now rather than soon. Not from within `fill`. */
+void link_stream_flush(struct link_stream *stream);
 void link_stream_close(struct link_stream *stream);

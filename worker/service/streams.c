@@ -255,6 +255,8 @@ void streams_screen(struct session *session, Maestro__HolderSeries kind, uint64_
 	session->modes = series->screen.modes;
 	take_modes(session, series, kind);
 	streams_pump(session->service);
+	if (session->service->peer)
+		link_peer_flush(session->service->peer); /* on its way before the holder is told */
 	acknowledge(session);
 }
 

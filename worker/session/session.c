@@ -12,6 +12,7 @@
 #include <sys/epoll.h>
 
 #define READ_BYTES 16384
+#define ECHO_BYTES 64
 #define DRAIN_BYTES_MAX (64u * 1024) /* then the workers have their turn */
 
 static char **strings_of(const ProtobufCBinaryData *items, size_t count)
@@ -288,6 +289,8 @@ void session_drain(struct session *session, size_t limit_bytes, bool *ret_closed
 		}
 		take_output(session, data, (size_t)n);
 		total += (size_t)n;
+		if (n < ECHO_BYTES && limit_bytes != SIZE_MAX)
+			break; /* an echo: somebody waits for it, and epoll tells if there is more */
 	}
 	if (session->behind.len && !session_armed(session->turn_timer))
 		session_arm(session, &session->turn_timer, 1, turn_fires);
