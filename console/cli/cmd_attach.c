@@ -85,6 +85,8 @@ static void draw(struct attach *attach)
 		attach->done = true;
 		return;
 	}
+	if (paint_coloured_cursor(&attach->paint))
+		terminal_note_coloured_cursor();
 	put_notice(attach, &out);
 	if (out.len && io_write_all(STDOUT_FILENO, out.data, out.len))
 		attach->done = true;

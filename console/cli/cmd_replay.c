@@ -89,6 +89,8 @@ static void draw(struct replay *replay)
 	replay->view.cursor_visible = replay->view.cursor_visible && !replay->typing;
 	if (!r)
 		r = paint_update(&replay->paint, &replay->view, &out);
+	if (paint_coloured_cursor(&replay->paint))
+		terminal_note_coloured_cursor();
 	if (!r)
 		r = buf_append_str(&out, "\0337");
 	if (!r)

@@ -27,13 +27,13 @@ struct paint_terminal paint_terminal_named(const char *name)
 
 	for (size_t i = 0; all && i < ARRAY_SIZE(plain); i++)
 		all = strncmp(name, plain[i], strlen(plain[i])) != 0;
-	return (struct paint_terminal){ .underlines = all, .links = all, .keys = all };
+	return (struct paint_terminal){ .underlines = all, .links = all, .keys = all, .cursor = all };
 }
 
 void paint_init(struct paint *paint, unsigned int cols, unsigned int rows)
 {
 	*paint = (struct paint){ .cols = cols, .rows = rows, .shown = SCREEN_NULL,
-		.terminal = { .underlines = true, .links = true, .keys = true } };
+		.terminal = { .underlines = true, .links = true, .keys = true, .cursor = true } };
 }
 
 void paint_deinit(struct paint *paint)
@@ -249,6 +249,22 @@ static void follow_cursor(struct paint *paint, const struct screen *screen)
 	paint->left = left;
 }
 
+static int put_cursor_colour(const struct paint *paint, const struct screen *screen, struct buf *out)
+{
+	uint32_t colour = screen->palette[SCREEN_PALETTE_CURSOR];
+
+	if (!paint->terminal.cursor || paint->shown.palette[SCREEN_PALETTE_CURSOR] == colour)
+		return 0;
+	if (!colour)
+		return buf_append_str(out, PAINT_CURSOR_PLAIN);
+	return buf_printf(out, "\033]12;#%06x\033\\", colour & 0xffffffU);
+}
+
+bool paint_coloured_cursor(const struct paint *paint)
+{
+	return paint->terminal.cursor && paint->shown.palette[SCREEN_PALETTE_CURSOR];
+}
+
 static int put_cursor(const struct paint *paint, const struct screen *screen, struct buf *out)
 {
 	unsigned int col = screen->cursor_col - paint->left, row = screen->cursor_row - paint->top;
@@ -276,7 +292,8 @@ int paint_update(struct paint *paint, const struct screen *screen, struct buf *o
 	if (!screen->cols || !paint->cols || !paint->rows)
 		return 0;
 	follow_cursor(paint, screen);
-	if (paint->shown.rows != screen->rows || paint->shown.cols != screen->cols || !screen_palette_equal(&paint->shown, screen))
+	if (paint->shown.rows != screen->rows || paint->shown.cols != screen->cols ||
+		memcmp(paint->shown.palette, screen->palette, SCREEN_PALETTE_CURSOR * sizeof(*screen->palette)) != 0)
 		paint->valid = false; /* a colour that changed may be anywhere */
 	r = buf_append_str(out, paint->valid ? SYNC_BEGIN "\033[?25l" : SYNC_BEGIN "\033[?25l\033[m\033[2J");
 	for (unsigned int y = 0; !r && y < paint->rows && paint->top + y < screen->rows; y++)
@@ -290,6 +307,8 @@ int paint_update(struct paint *paint, const struct screen *screen, struct buf *o
 		r = put_kitty(paint, screen, out);
 	if (!r)
 		r = put_other_keys(paint, screen, out);
+	if (!r)
+		r = put_cursor_colour(paint, screen, out);
 	if (!r)
 		r = put_cursor(paint, screen, out);
 	if (!r)

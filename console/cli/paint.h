@@ -11,6 +11,7 @@ struct paint_terminal {
 	bool underlines; /* kinds of underline and their colours, with colons (Smulx, Setulc) */
 	bool links;      /* OSC 8 */
 	bool keys;       /* XTMODKEYS */
+	bool cursor;     /* a colour for the cursor (OSC 12, 112) */
 };
 
 struct paint {
@@ -27,6 +28,9 @@ struct paint {
 struct paint_terminal paint_terminal_named(const char *name);
 int paint_begin(struct buf *out);
 const char *paint_end_sequence(void);
+/* What goes before it where paint_coloured_cursor ever was true: else the cursor keeps the colour that the person gave it. */
+#define PAINT_CURSOR_PLAIN "\033]112\033\\"
+bool paint_coloured_cursor(const struct paint *paint);
 /* For a terminal that can all of it; set `terminal` for another. */
 void paint_init(struct paint *paint, unsigned int cols, unsigned int rows);
 void paint_deinit(struct paint *paint);

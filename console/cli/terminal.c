@@ -11,7 +11,7 @@
 
 /* The terminal as it was found. Global, because a crash must find it too. */
 static struct termios saved;
-static volatile sig_atomic_t taken;
+static volatile sig_atomic_t taken, coloured_cursor;
 
 void terminal_give_back(void)
 {
@@ -20,10 +20,16 @@ void terminal_give_back(void)
 	if (!taken)
 		return;
 	taken = 0;
-	if (write(STDOUT_FILENO, end, strlen(end)) < 0) {
+	if ((coloured_cursor && write(STDOUT_FILENO, PAINT_CURSOR_PLAIN, sizeof(PAINT_CURSOR_PLAIN) - 1) < 0) ||
+		write(STDOUT_FILENO, end, strlen(end)) < 0) {
 		/* the terminal is gone, so there is nothing to give back */
 	}
 	tcsetattr(STDIN_FILENO, TCSAFLUSH, &saved);
+}
+
+void terminal_note_coloured_cursor(void)
+{
+	coloured_cursor = 1;
 }
 
 static void on_crash(int signal_number)

@@ -9,6 +9,8 @@
 int terminal_take(struct error *error);
 /* Harmless when it is not taken. Only what a signal handler may do. */
 void terminal_give_back(void);
+/* The cursor has been given a colour, which is to be taken from it at the end. */
+void terminal_note_coloured_cursor(void);
 /* 80 x 24 if the terminal does not say. */
 void terminal_size(unsigned int *ret_cols, unsigned int *ret_rows);
 /* Blocks the signals that a full-screen command lives by (a new size, and every polite way to end it) and brings them,

@@ -191,6 +191,39 @@ static void test_paint_modified_keys(void **state)
 	screen_deinit(&screen);
 }
 
+/* The cursor's own colour draws nothing again, and goes when the program takes it back. */
+static void test_paint_cursor_colour(void **state)
+{
+	struct paint paint;
+	struct screen screen;
+	_cleanup_(buf_deinit) struct buf out = BUF_NULL;
+
+	assert_int_equal(screen_init(&screen, 10, 1), 0);
+	put(&screen, 0, "text");
+	paint_init(&paint, 10, 1);
+	assert_int_equal(paint_update(&paint, &screen, &out), 0);
+	assert_null(strstr(buf_text(&out), "\033]12;"));
+	assert_null(strstr(buf_text(&out), PAINT_CURSOR_PLAIN));
+	assert_false(paint_coloured_cursor(&paint));
+	buf_clear(&out);
+	screen.palette[SCREEN_PALETTE_CURSOR] = SCREEN_COLOUR_RGB(0x0a2030);
+	assert_int_equal(paint_update(&paint, &screen, &out), 0);
+	assert_non_null(strstr(buf_text(&out), "\033]12;#0a2030\033\\"));
+	assert_null(strstr(buf_text(&out), "text"));
+	assert_true(paint_coloured_cursor(&paint));
+	buf_clear(&out);
+	screen.palette[SCREEN_PALETTE_CURSOR] = 0;
+	assert_int_equal(paint_update(&paint, &screen, &out), 0);
+	assert_non_null(strstr(buf_text(&out), PAINT_CURSOR_PLAIN));
+	buf_clear(&out);
+	paint.terminal = paint_terminal_named("linux");
+	screen.palette[SCREEN_PALETTE_CURSOR] = SCREEN_COLOUR_RGB(0x0a2030);
+	assert_int_equal(paint_update(&paint, &screen, &out), 0);
+	assert_null(strstr(buf_text(&out), "\033]12;"));
+	paint_deinit(&paint);
+	screen_deinit(&screen);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -198,7 +231,7 @@ int main(void)
 		cmocka_unit_test(test_utf8), cmocka_unit_test(test_colours_stay_if_wanted),
 		cmocka_unit_test(test_paint_draws_what_changed), cmocka_unit_test(test_paint_smaller_terminal),
 		cmocka_unit_test(test_paint_styles), cmocka_unit_test(test_paint_palette_and_links),
-		cmocka_unit_test(test_paint_modified_keys),
+		cmocka_unit_test(test_paint_modified_keys), cmocka_unit_test(test_paint_cursor_colour),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

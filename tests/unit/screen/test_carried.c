@@ -129,6 +129,25 @@ static void test_palette_reaches_the_console(void **state)
 	link_deinit(&link);
 }
 
+static void test_cursor_colour(void **state)
+{
+	_cleanup_(buf_deinit) struct buf reply = BUF_NULL;
+	struct link link;
+
+	link_init(&link);
+	show(&link, "\033]12;rgb:1/80/ffff\007");
+	assert_int_equal(link.shown.palette[SCREEN_PALETTE_CURSOR], SCREEN_COLOUR_RGB(0x1180ff));
+	show(&link, "\033]12;papayawhip\007\033]12;rgb:12/34\007\033]12;\007\033]12;?\033\\\033]112\007\033]12;?\007");
+	assert_int_equal(link.shown.palette[SCREEN_PALETTE_CURSOR], 0);
+	assert_int_equal(emulator_take_reply(link.emulator, &reply), 0);
+	assert_string_equal(buf_text(&reply), "\033]12;rgb:1111/8080/ffff\033\\\033]12;rgb:e5e5/e5e5/e5e5\033\\");
+	show(&link, "\033]10;#000001;#000002;#000003\033\\");
+	assert_int_equal(link.shown.palette[SCREEN_PALETTE_CURSOR], SCREEN_COLOUR_RGB(3));
+	show(&link, "\033c");
+	assert_int_equal(link.shown.palette[SCREEN_PALETTE_CURSOR], 0);
+	link_deinit(&link);
+}
+
 static void test_modify_other_keys(void **state)
 {
 	static const struct {
@@ -200,6 +219,7 @@ int main(void)
 		cmocka_unit_test(test_bad_addresses_are_dropped),
 		cmocka_unit_test(test_links_without_end),
 		cmocka_unit_test(test_palette_reaches_the_console),
+		cmocka_unit_test(test_cursor_colour),
 		cmocka_unit_test(test_modify_other_keys),
 		cmocka_unit_test(test_bad_extras_change_nothing),
 	};
