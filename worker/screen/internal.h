@@ -137,6 +137,8 @@ size_t parser_write(struct emulator *emulator, const uint8_t *data, size_t len, 
 
 /* print.c */
 void print_ascii(struct emulator *emulator, const uint8_t *data, size_t len);
+/* Codes of one column that join nothing: ASCII, U+FFFD. */
+void print_codes(struct emulator *emulator, const uint16_t *codes, size_t len);
 void print_code(struct emulator *emulator, uint32_t code);
 void print_repeat(struct emulator *emulator, uint32_t code, unsigned int count);
 

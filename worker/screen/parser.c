@@ -289,6 +289,37 @@ static const uint8_t *end_of_text(const uint8_t *at, const uint8_t *end)
 	return at;
 }
 
+/* What a byte prints when it does not begin a code of several: itself, U+FFFD, or nothing (0) where it is no text. */
+#define REPLACED 0xfffd
+#define MIXED_CODES_MAX 128U
+static const uint16_t alone[256] = {
+#define A(x) [x] = x
+#define A8(x) A(x), A((x) + 1), A((x) + 2), A((x) + 3), A((x) + 4), A((x) + 5), A((x) + 6), A((x) + 7)
+	A8(0x20), A8(0x28), A8(0x30), A8(0x38), A8(0x40), A8(0x48), A8(0x50), A8(0x58), A8(0x60), A8(0x68), A8(0x70),
+	A(0x78), A(0x79), A(0x7a), A(0x7b), A(0x7c), A(0x7d), A(0x7e),
+#undef A8
+#undef A
+	[0x80 ... 0xff] = REPLACED,
+};
+
+/* Letters and broken bytes mixed, until something that is neither, or a code of several bytes, or `codes` is full: in what
+ * is no UTF-8 every other byte is broken, and cell by cell they would cost what a whole line costs. */
+static const uint8_t *mixed_text(const uint8_t *at, const uint8_t *end, uint16_t *codes, size_t size, size_t *ret_count)
+{
+	size_t count = 0;
+
+	for (; at + 1 < end && count < size; at++) {
+		bool begins = (unsigned int)(*at - 0xc2) <= 0xf4 - 0xc2 && (at[1] & 0xc0) == 0x80;
+
+		codes[count] = alone[*at];
+		if (begins | !codes[count])
+			break;
+		count++;
+	}
+	*ret_count = count;
+	return at;
+}
+
 /* The parameters of a sequence at once; the table would do the same, one by one. */
 static const uint8_t *add_params(struct parser *parser, const uint8_t *at, const uint8_t *end)
 {
@@ -301,17 +332,23 @@ static const uint8_t *add_params(struct parser *parser, const uint8_t *at, const
 static const uint8_t *take_piece(struct emulator *emulator, const uint8_t *at, const uint8_t *end)
 {
 	struct parser *parser = &emulator->parser;
+	uint16_t codes[MIXED_CODES_MAX];
 	const uint8_t *text;
+	size_t count;
 
 	if (parser->state == CSI_PARAM)
 		return add_params(parser, at, end);
 	if (parser->state != GROUND)
 		return at;
-	if (*at >= 0x80)
-		return whole_code(emulator, at, end);
 	text = end_of_text(at, end);
-	if (text > at)
+	if (text < end && *text >= 0x80) {
+		text = mixed_text(at, end, codes, ARRAY_SIZE(codes), &count);
+		if (count == 0)
+			return whole_code(emulator, at, end);
+		print_codes(emulator, codes, count);
+	} else if (text > at) {
 		print_ascii(emulator, at, (size_t)(text - at));
+	}
 	return text;
 }
 

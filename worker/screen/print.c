@@ -85,28 +85,67 @@ static uint32_t translate(struct emulator *emulator, uint8_t byte)
 	return byte;
 }
 
-/* One line's worth; returns how many bytes it took. */
-static size_t print_ascii_part(struct emulator *emulator, const uint8_t *data, size_t len)
+/* Room for one line's worth of `len` narrow characters at the cursor; *ret_count of them fit. */
+static struct screen_cell *open_part(struct emulator *emulator, size_t len, unsigned int *ret_count)
 {
-	struct screen *screen = &emulator->screen;
-	unsigned int limit, count, col;
-	struct screen_cell cell;
-	struct screen_row *row;
+	unsigned int room;
 
+	if (emulator->pen_stale)
+		edit_update_pen(emulator);
 	if (emulator->pending_wrap)
 		wrap(emulator);
-	limit = line_limit(emulator);
-	col = screen->cursor_col;
-	count = len < limit - col ? (unsigned int)len : limit - col;
-	row = open_cells(emulator, count);
-	cell = (struct screen_cell){ .style = emulator->pen_style, .width = 1, .flags = emulator->pen_flags };
+	room = line_limit(emulator) - emulator->screen.cursor_col;
+	*ret_count = len < room ? (unsigned int)len : room;
+	return open_cells(emulator, *ret_count)->cells + emulator->screen.cursor_col;
+}
+
+static void close_part(struct emulator *emulator, unsigned int count, uint32_t last)
+{
+	remember(emulator, emulator->screen.cursor_col + count - 1, last);
+	advance(emulator, count, line_limit(emulator));
+}
+
+static struct screen_cell pen_cell(const struct emulator *emulator)
+{
+	return (struct screen_cell){ .style = emulator->pen_style, .width = 1, .flags = emulator->pen_flags };
+}
+
+static unsigned int print_ascii_part(struct emulator *emulator, const uint8_t *data, size_t len)
+{
+	unsigned int count;
+	struct screen_cell *cells = open_part(emulator, len, &count), cell = pen_cell(emulator);
+
 	for (unsigned int i = 0; i < count; i++) {
 		cell.glyph = data[i];
-		row->cells[col + i] = cell;
+		cells[i] = cell;
 	}
-	remember(emulator, col + count - 1, data[count - 1]);
-	advance(emulator, count, limit);
+	close_part(emulator, count, cell.glyph);
 	return count;
+}
+
+static unsigned int print_codes_part(struct emulator *emulator, const uint16_t *codes, size_t len)
+{
+	unsigned int count;
+	struct screen_cell *cells = open_part(emulator, len, &count), cell = pen_cell(emulator);
+
+	for (unsigned int i = 0; i < count; i++) {
+		cell.glyph = codes[i];
+		cells[i] = cell;
+	}
+	close_part(emulator, count, cell.glyph);
+	return count;
+}
+
+void print_codes(struct emulator *emulator, const uint16_t *codes, size_t len)
+{
+	for (size_t done = 0; done < len;) {
+		if (charset_special(emulator) && codes[done] < 0x80)
+			print_code(emulator, translate(emulator, (uint8_t)codes[done++]));
+		else if (charset_special(emulator))
+			print_code(emulator, codes[done++]);
+		else
+			done += print_codes_part(emulator, codes + done, len - done);
+	}
 }
 
 void print_ascii(struct emulator *emulator, const uint8_t *data, size_t len)
@@ -118,8 +157,6 @@ void print_ascii(struct emulator *emulator, const uint8_t *data, size_t len)
 			print_code(emulator, translate(emulator, data[done++]));
 			continue;
 		}
-		if (emulator->pen_stale)
-			edit_update_pen(emulator);
 		done += print_ascii_part(emulator, data + done, len - done);
 	}
 }

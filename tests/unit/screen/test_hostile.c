@@ -144,6 +144,36 @@ static void test_split_anywhere(void **state)
 	emulator_free(whole);
 }
 
+/* No UTF-8 at all, whole, cut anywhere and byte by byte: pieces are taken at once where they can be. */
+static void test_noise_in_pieces(void **state)
+{
+	static uint8_t noise[20000];
+	uint32_t seed = 7;
+
+	for (size_t i = 0; i < sizeof(noise); i++) {
+		seed = seed * 1664525U + 1013904223U;
+		/* A quarter each: anything, first bytes of codes, what follows those, letters. */
+		noise[i] = (uint8_t)((seed >> 16 & 3) == 0 ? seed >> 24 : (seed >> 16 & 3) == 1 ? 0xc0 | seed >> 26 : (seed >> 16 & 3) == 2
+			? 0x80 | seed >> 26 : 0x40 | seed >> 26);
+	}
+	for (size_t from = 0; from + 500 <= sizeof(noise); from += 500) {
+		struct emulator *whole = make(20, 5), *bytes = make(20, 5), *pieces = make(20, 5);
+
+		emulator_write(whole, noise + from, 500);
+		for (size_t i = 0, len; i < 500; i += len) {
+			len = 500 - i < 1 + i % 9 ? 500 - i : 1 + i % 9;
+			emulator_write(pieces, noise + from + i, len);
+		}
+		for (size_t i = 0; i < 500; i++)
+			emulator_write(bytes, noise + from + i, 1);
+		if (!screen_equal(emulator_screen(whole), emulator_screen(bytes)) || !screen_equal(emulator_screen(whole), emulator_screen(pieces)))
+			fail_msg("from %zu on", from);
+		emulator_free(whole);
+		emulator_free(bytes);
+		emulator_free(pieces);
+	}
+}
+
 static void test_every_pair_of_high_bytes(void **state)
 {
 	struct emulator *emulator = make(80, 24);
@@ -190,6 +220,7 @@ int main(void)
 		cmocka_unit_test(test_every_command_with_wild_parameters),
 		cmocka_unit_test(test_resize_during_output),
 		cmocka_unit_test(test_split_anywhere),
+		cmocka_unit_test(test_noise_in_pieces),
 		cmocka_unit_test(test_every_pair_of_high_bytes),
 		cmocka_unit_test(test_dear_commands_are_cut_into_turns),
 	};
