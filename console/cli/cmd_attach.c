@@ -537,8 +537,9 @@ const struct command command_attach = {
 	.brief = "work in a session, full screen",
 	.table = { "maestro attach", "TASK [--read-only] [--take-over] [--detach-key KEY]",
 		"Shows the session on the whole terminal and sends it your keys. Ctrl-\\ then d leaves it running; then [ looks\n"
-		"through the lines above, searches and copies; then t takes the keys over from somebody else who types. The terminal\n"
-		"is given back on every way out but SIGKILL, which nobody hears: after that type 'reset'.",
+		"through the lines above, searches, copies, and goes with [ and ] from prompt to prompt of a shell that marks them\n"
+		"(OSC 133); then t takes the keys over from somebody else who types. The terminal is given back on every way out but\n"
+		"SIGKILL, which nobody hears: after that type 'reset'.",
 		specs, ARRAY_SIZE(specs) },
 	.values_size = sizeof(struct values),
 	.operands_min = 1, .operands_max = 1,

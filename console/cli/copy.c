@@ -50,7 +50,7 @@ int copy_init(struct copy *copy, const void *data, size_t len, unsigned int cols
 {
 	int r;
 
-	*copy = (struct copy){ .shown = SCREEN_NULL, .cols = cols, .rows = rows, .notice = "" };
+	*copy = (struct copy){ .shown = SCREEN_NULL, .cols = cols, .rows = rows, };
 	r = len ? buf_append(&copy->data, data, len) : buf_append_byte(&copy->data, '\n');
 	if (!r)
 		r = index_lines(copy);
@@ -104,29 +104,72 @@ static bool line_has(const struct copy *copy, size_t line)
 	return plain_line(copy, line, &text) == 0 && strstr(buf_text(&text), copy->search);
 }
 
-static void search(struct copy *copy, bool down)
+/* The mark of a shell (OSC 133) as a worker writes it; what comes behind it, or NULL. */
+static const uint8_t *line_mark(const struct copy *copy, size_t line, const char *mark, size_t *ret_len)
+{
+	size_t len;
+	const uint8_t *text = line_at(copy, line, &len), *found = memmem(text, len, mark, strlen(mark));
+
+	if (!found)
+		return NULL;
+	found += strlen(mark);
+	*ret_len = (size_t)(text + len - found);
+	return found;
+}
+
+static bool line_prompts(const struct copy *copy, size_t line)
+{
+	size_t len;
+
+	return line_mark(copy, line, "\033]133;A", &len) != NULL;
+}
+
+/* Goes to the next line that is meant. */
+static bool find(struct copy *copy, bool down, bool (*is_meant)(const struct copy *copy, size_t line))
 {
 	size_t line = copy->cursor;
 
-	copy->notice = "";
-	if (!*copy->search)
-		return;
 	while (down ? line + 1 < count_of(copy) : line > 0) {
 		line += down ? 1 : (size_t)-1;
-		if (!line_has(copy, line))
+		if (!is_meant(copy, line))
 			continue;
 		copy->cursor = line;
 		keep_inside(copy);
+		return true;
+	}
+	return false;
+}
+
+static void search(struct copy *copy, bool down)
+{
+	*copy->notice = '\0';
+	if (*copy->search && !find(copy, down, line_has))
+		snprintf(copy->notice, sizeof(copy->notice), "not found %s", down ? "below" : "above");
+}
+
+/* To a prompt, which also tells how the command before it ended. */
+static void find_prompt(struct copy *copy, bool down)
+{
+	const uint8_t *code;
+	size_t len, digits = 0;
+
+	*copy->notice = '\0';
+	if (!find(copy, down, line_prompts)) {
+		snprintf(copy->notice, sizeof(copy->notice), "no prompt %s that the shell marked", down ? "below" : "above");
 		return;
 	}
-	copy->notice = down ? "not found below" : "not found above";
+	code = line_mark(copy, copy->cursor, "\033]133;D;", &len);
+	while (code && digits < len && digits < 3 && code[digits] >= '0' && code[digits] <= '9')
+		digits++;
+	if (digits)
+		snprintf(copy->notice, sizeof(copy->notice), "before it: exit %.*s", (int)digits, (const char *)code);
 }
 
 /* --- keys ----------------------------------------------------------------------------------------------------- */
 
 static void move(struct copy *copy, bool up, size_t lines)
 {
-	copy->notice = "";
+	*copy->notice = '\0';
 	if (up)
 		copy->cursor = copy->cursor > lines ? copy->cursor - lines : 0;
 	else
@@ -194,6 +237,10 @@ static enum copy_result command_key(struct copy *copy, uint8_t key)
 	case 'n':
 	case 'N':
 		search(copy, key == 'N');
+		break;
+	case '[':
+	case ']':
+		find_prompt(copy, key == ']');
 		break;
 	case 'v':
 	case ' ':
@@ -334,7 +381,7 @@ void copy_status(const struct copy *copy, char *out, size_t size)
 	if (copy->typing)
 		snprintf(out, size, " search up: %s", copy->search);
 	else
-		snprintf(out, size, " %zu/%zu %s  arrows move  / n N search  v select  y copy  q back", copy->cursor + 1,
+		snprintf(out, size, " %zu/%zu %s  arrows move  / n N search  [ ] prompts  v select  y copy  q back", copy->cursor + 1,
 			count_of(copy), copy->notice);
 }
 

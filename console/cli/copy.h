@@ -24,11 +24,11 @@ struct copy {
 	bool selecting, typing;
 	unsigned int cols, rows;  /* of the lines shown */
 	char search[COPY_SEARCH_BYTES_MAX + 1];
-	const char *notice;
+	char notice[48];
 	uint8_t escape;
 };
 
-/* Takes the lines as a worker sends them (text, SGR, newlines); anything else in them does nothing. -ENOMEM. */
+/* Takes the lines as a worker sends them (text, SGR, marks of prompts, newlines); anything else in them does nothing. -ENOMEM. */
 int copy_init(struct copy *copy, const void *data, size_t len, unsigned int cols, unsigned int rows);
 void copy_deinit(struct copy *copy);
 int copy_resize(struct copy *copy, unsigned int cols, unsigned int rows);

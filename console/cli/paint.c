@@ -84,13 +84,13 @@ static int put_underline(const struct paint *paint, const struct screen *screen,
 
 static int put_link(const struct paint *paint, const struct screen *screen, uint16_t link, struct buf *out)
 {
-	const char *text = "";
-	size_t len = link ? screen_link_text(screen, link, &text) : 0;
+	const char *text = "", *id = "";
+	size_t len = screen_link_text(screen, link, &text), id_len = screen_link_id(screen, link, &id);
 	int r;
 
 	if (!paint->terminal.links)
 		return 0;
-	r = buf_append_str(out, "\033]8;;");
+	r = id_len ? buf_printf(out, "\033]8;id=%.*s;", (int)id_len, id) : buf_append_str(out, "\033]8;;");
 	if (!r)
 		r = buf_append(out, text, len);
 	return r ? r : buf_append_str(out, "\033\\");

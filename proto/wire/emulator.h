@@ -78,5 +78,7 @@ size_t emulator_scrollback_bytes(const struct emulator *emulator);
  * visible screen's. ret_wrapped (may be NULL): it goes on in the next line. */
 size_t emulator_scrollback_read(const struct emulator *emulator, uint64_t line, struct screen_cell *cells, size_t size,
 	bool *ret_wrapped);
+/* What the shell said of a line (OSC 133); nothing if it is not there. */
+struct screen_mark emulator_scrollback_mark(const struct emulator *emulator, uint64_t line);
 /* Appends a line's text, without the blanks at its end. */
 int emulator_scrollback_text(const struct emulator *emulator, uint64_t line, struct buf *out);

@@ -103,6 +103,7 @@ static void copy_row(struct screen_row *to, const struct screen_row *from)
 		cells_blank(to->cells + from->used, to->used - from->used);
 	to->used = from->used;
 	to->wrapped = from->wrapped;
+	to->mark = from->mark;
 	to->generation = from->generation;
 }
 
@@ -158,6 +159,7 @@ int screen_resize(struct screen *screen, unsigned int cols, unsigned int rows)
 
 		memcpy(row[i].cells, screen->row[i].cells, used * sizeof(*slab));
 		row[i].used = (uint16_t)used;
+		row[i].mark = screen->row[i].mark;
 	}
 	free(screen->row);
 	free(screen->slab);
@@ -179,6 +181,7 @@ void screen_row_clear(struct screen *screen, struct screen_row *row)
 	cells_blank(row->cells, row->used);
 	row->used = 0;
 	row->wrapped = false;
+	row->mark = (struct screen_mark){ 0 };
 	screen_touch(screen, row);
 }
 
@@ -333,7 +336,8 @@ bool screen_equal(const struct screen *a, const struct screen *b)
 	for (unsigned int i = 0; i < a->rows; i++) {
 		if (a->row[i].generation == b->row[i].generation)
 			continue;
-		if (a->row[i].wrapped != b->row[i].wrapped)
+		if (a->row[i].wrapped != b->row[i].wrapped || a->row[i].mark.kinds != b->row[i].mark.kinds ||
+			a->row[i].mark.exit_code != b->row[i].mark.exit_code)
 			return false;
 		for (unsigned int j = 0; j < a->cols; j++)
 			if (!cell_equal(a, &a->row[i].cells[j], b, &b->row[i].cells[j]))

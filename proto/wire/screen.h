@@ -13,6 +13,8 @@
  *   styles: { index, attributes, underline, foreground, background, underline colour }...
  *   style_links: { index of a style, index of a link }..., both defined in this update; without one a style has none
  *   links:  { index, bytes, address }...
+ *   link_ids: { index, bytes, id }..., of links defined in this update
+ *   prompts: { rows skipped since the last one, kinds, exit code }..., of rows whose mark is another after the scroll
  *   palette: { index, colour }..., colour 0: the terminal's own again
  *   cells:  { rows skipped since the last one, bytes of runs * 2 + wrapped, runs }...
  *   run:    { columns skipped since the last run, style, count * 4 + kind, text }
@@ -45,6 +47,7 @@ enum {
 #define SCREEN_TITLE_BYTES_MAX 255U
 #define SCREEN_LINKS_MAX 255U           /* indices 1 to 255 */
 #define SCREEN_LINK_BYTES_MAX 1000U     /* longer addresses are dropped */
+#define SCREEN_LINK_ID_BYTES_MAX 64U    /* a link with a longer id is one without */
 #define SCREEN_MODIFY_OTHER_KEYS_MAX 2U
 #define SCREEN_UPDATE_BYTES_MAX (1U << 20) /* longer updates are refused; see screen_encode for what a sender does */
 
@@ -99,11 +102,27 @@ struct screen_cell {
 
 #define SCREEN_CELL_BLANK ((struct screen_cell){ .glyph = ' ', .width = 1 })
 
+/* What a shell says of its lines (OSC 133): that they begin in this row. */
+enum screen_mark_kind {
+	SCREEN_MARK_PROMPT = 1 << 0, /* A */
+	SCREEN_MARK_INPUT = 1 << 1,  /* B: what is typed behind the prompt */
+	SCREEN_MARK_OUTPUT = 1 << 2, /* C: what the command prints */
+	SCREEN_MARK_END = 1 << 3,    /* D: the command has ended */
+	SCREEN_MARK_EXIT = 1 << 4,   /* and said how */
+	SCREEN_MARKS_ALL = 0x1f,
+};
+
+struct screen_mark {
+	uint8_t kinds; /* enum screen_mark_kind */
+	uint8_t exit_code; /* 0 without SCREEN_MARK_EXIT */
+};
+
 struct screen_row {
 	struct screen_cell *cells; /* cols of them */
 	uint64_t generation;
 	uint16_t used; /* from here on there are only default blanks */
 	bool wrapped;  /* the line goes on in the next row */
+	struct screen_mark mark;
 };
 
 enum screen_cursor_shape {
@@ -183,10 +202,17 @@ struct screen_clusters {
 	uint32_t hash_size;
 };
 
+/* Pieces of the same address and id (OSC 8 ; id=…) are one link, without an id those of the same address. */
+struct screen_address {
+	const char *text, *id; /* not NUL-terminated */
+	size_t len, id_len;
+};
+
 struct screen_link {
 	uint32_t refs;
 	uint16_t len;
-	char text[]; /* an address that screen_link_allowed takes, not NUL-terminated */
+	uint8_t id_len;
+	char text[]; /* an address that screen_link_allowed takes, then its id; not NUL-terminated */
 };
 
 struct screen_links {
@@ -239,13 +265,18 @@ size_t screen_cell_text(const struct screen *screen, const struct screen_cell *c
 int screen_row_text(const struct screen *screen, unsigned int row, struct buf *out);
 /* Appends all rows, each ended by a newline (wrapped rows too), without the blank ones at the end. */
 int screen_text(const struct screen *screen, struct buf *out);
-/* Whether both show the same: size, cells by content, cursor, modes, title. For tests and checks. */
+/* Whether both show the same: size, cells by content, marks, cursor, modes, title. For tests and checks. */
 bool screen_equal(const struct screen *a, const struct screen *b);
 
 /* The address behind a style's `link`: printable ASCII, http, https or mailto, not NUL-terminated. 0: there is none. */
 size_t screen_link_text(const struct screen *screen, uint16_t link, const char **ret_text);
-/* Whether an address may be kept, sent and shown: see above. Nothing in it can end an escape sequence. */
-bool screen_link_allowed(const char *text, size_t len);
+/* Its id: printable ASCII but ':' and ';'. 0: none. */
+size_t screen_link_id(const struct screen *screen, uint16_t link, const char **ret_text);
+/* Whether an address and its id may be kept, sent and shown: see above. Nothing in them can end an escape sequence. */
+bool screen_link_allowed(const struct screen_address *address);
+bool screen_link_id_allowed(const char *text, size_t len);
+/* Appends the sequences (OSC 133) that mark the row of the cursor so. */
+int screen_mark_put(struct screen_mark mark, struct buf *out);
 /* A colour of a style as it must be drawn: what the program made of it, if it changed that colour. `standard` says
  * whose default colour 0 is: SCREEN_PALETTE_FOREGROUND or SCREEN_PALETTE_BACKGROUND. */
 uint32_t screen_colour(const struct screen *screen, uint32_t colour, enum screen_palette standard);
@@ -288,7 +319,7 @@ uint32_t screen_style_intern(struct screen *screen, const struct screen_style *s
 uint32_t screen_cluster_intern(struct screen *screen, const char *text, size_t len);
 
 /* The index of an address, entered if it is new. 0: not allowed, the table is full, or memory is short. */
-uint16_t screen_link_intern(struct screen *screen, const char *text, size_t len);
+uint16_t screen_link_intern(struct screen *screen, const struct screen_address *address);
 
 /* Collecting what no cell shows any more: begin, mark every cell that counts beyond the screen's own (the hidden
  * screen, scrollback), then sweep. */
@@ -314,7 +345,7 @@ bool screen_style_equal(const struct screen_style *a, const struct screen_style 
 int screen_links_copy(struct screen_links *to, const struct screen_links *from);
 void screen_links_deinit(struct screen_links *links);
 /* Sets a link at an index that the sender chose, 1 to SCREEN_LINKS_MAX. -ENOMEM. */
-int screen_link_define(struct screen *screen, uint16_t link, const char *text, size_t len);
+int screen_link_define(struct screen *screen, uint16_t link, const struct screen_address *address);
 bool screen_link_equal(const struct screen *a, uint16_t a_link, const struct screen *b, uint16_t b_link);
 /* Frees the links that are not marked. */
 void screen_links_sweep(struct screen_links *links, const uint8_t *marks);

@@ -30,6 +30,7 @@ struct apply {
 	uint32_t style_end; /* one more than the highest index defined */
 	uint8_t defined[SCREEN_STYLES_MAX / 8 + 1];
 	uint8_t links[SCREEN_LINKS_MAX + 1]; /* defined by this update */
+	struct reader link_id[SCREEN_LINKS_MAX + 1]; /* of those that have one */
 	struct screen_row *row; /* being written */
 	struct screen_row *new_row; /* of a keyframe of another size */
 	struct screen_cell *new_slab;
@@ -110,23 +111,52 @@ static int walk_styles(struct apply *apply)
 	return 0;
 }
 
+/* The next { link, bytes, text }. */
+static int get_link(struct reader *reader, uint32_t bytes_max, uint32_t *ret_link, struct reader *ret_text)
+{
+	uint32_t len = 0;
+	int r;
+
+	r = get_varint(reader, SCREEN_LINKS_MAX, ret_link);
+	if (r == 0)
+		r = get_varint(reader, bytes_max, &len);
+	if (r || *ret_link == 0 || len > (size_t)(reader->end - reader->at))
+		return SCREEN_E_INVALID;
+	*ret_text = (struct reader){ reader->at, reader->at + len };
+	reader->at += len;
+	return 0;
+}
+
+static int walk_link_ids(struct apply *apply)
+{
+	struct reader reader = reader_of(&apply->message->link_ids), text;
+	uint32_t link;
+
+	while (apply->message->has_link_ids && reader.at < reader.end) {
+		if (get_link(&reader, SCREEN_LINK_ID_BYTES_MAX, &link, &text) ||
+			!screen_link_id_allowed((const char *)text.at, (size_t)(text.end - text.at)))
+			return SCREEN_E_INVALID;
+		apply->link_id[link] = text;
+	}
+	return 0;
+}
+
 static int walk_links(struct apply *apply)
 {
-	struct reader reader = reader_of(&apply->message->links);
-	uint32_t link, len;
-	int r = 0;
+	struct reader reader = reader_of(&apply->message->links), text;
+	struct screen_address address;
+	uint32_t link;
 
 	while (apply->message->has_links && reader.at < reader.end) {
-		r = get_varint(&reader, SCREEN_LINKS_MAX, &link);
-		if (r == 0)
-			r = get_varint(&reader, SCREEN_LINK_BYTES_MAX, &len);
-		if (r || link == 0 || len > (size_t)(reader.end - reader.at) ||
-			!screen_link_allowed((const char *)reader.at, len))
+		if (get_link(&reader, SCREEN_LINK_BYTES_MAX, &link, &text))
+			return SCREEN_E_INVALID;
+		address = (struct screen_address){ .text = (const char *)text.at, .len = (size_t)(text.end - text.at),
+			.id = (const char *)apply->link_id[link].at,
+			.id_len = (size_t)(apply->link_id[link].end - apply->link_id[link].at) };
+		if (!screen_link_allowed(&address))
 			return SCREEN_E_INVALID;
 		/* One for which there is no memory is left out. */
-		apply->links[link] = !apply->write ||
-			screen_link_define(apply->screen, (uint16_t)link, (const char *)reader.at, len) == 0;
-		reader.at += len;
+		apply->links[link] = !apply->write || screen_link_define(apply->screen, (uint16_t)link, &address) == 0;
 	}
 	return 0;
 }
@@ -357,6 +387,29 @@ static int walk_cells(struct apply *apply)
 	return 0;
 }
 
+static int walk_prompts(struct apply *apply)
+{
+	struct reader reader = reader_of(&apply->message->prompts);
+	uint32_t skip, kinds, exit_code = 0, row = 0;
+	int r;
+
+	for (; apply->message->has_prompts && reader.at < reader.end; row++) {
+		r = get_varint(&reader, SCREEN_ROWS_MAX, &skip);
+		if (r == 0)
+			r = get_varint(&reader, SCREEN_MARKS_ALL, &kinds);
+		if (r == 0)
+			r = get_varint(&reader, UINT8_MAX, &exit_code);
+		row += skip;
+		if (r || row >= apply->rows || (exit_code && !(kinds & SCREEN_MARK_EXIT)))
+			return SCREEN_E_INVALID;
+		if (!apply->write)
+			continue;
+		apply->screen->row[row].mark = (struct screen_mark){ (uint8_t)kinds, (uint8_t)exit_code };
+		screen_touch(apply->screen, &apply->screen->row[row]);
+	}
+	return 0;
+}
+
 /* --- the message --- */
 
 static bool scroll_valid(const struct apply *apply)
@@ -515,12 +568,16 @@ static int walk_all(struct apply *apply)
 
 	r = walk_styles(apply);
 	if (r == 0)
+		r = walk_link_ids(apply);
+	if (r == 0)
 		r = walk_links(apply);
 	if (r == 0)
 		r = walk_style_links(apply);
 	if (r == 0)
 		r = walk_palette(apply);
-	return r ? r : walk_cells(apply);
+	if (r == 0)
+		r = walk_cells(apply);
+	return r ? r : walk_prompts(apply);
 }
 
 static int apply_message(struct screen *screen, const Maestro__ScreenUpdate *message)

@@ -29,7 +29,7 @@ struct encoder {
 	struct scroll scroll;
 	uint8_t links_put[SCREEN_LINKS_MAX + 1]; /* links of `to` that this update defines */
 	uint8_t *known;   /* styles of `to` that the receiver has, a bit each; NULL: nobody has asked yet */
-	struct buf styles, style_links, links, palette, cells;
+	struct buf styles, style_links, links, link_ids, palette, cells, prompts;
 	struct buf row; /* runs of the row at hand */
 };
 
@@ -39,7 +39,9 @@ static void encoder_deinit(struct encoder *encoder)
 	buf_deinit(&encoder->styles);
 	buf_deinit(&encoder->style_links);
 	buf_deinit(&encoder->links);
+	buf_deinit(&encoder->link_ids);
 	buf_deinit(&encoder->palette);
+	buf_deinit(&encoder->prompts);
 	buf_deinit(&encoder->cells);
 	buf_deinit(&encoder->row);
 }
@@ -137,11 +139,20 @@ static int find_known_styles(struct encoder *encoder)
 	return 0;
 }
 
+static int put_link_bytes(struct buf *out, uint16_t link, const char *text, size_t len)
+{
+	int r = put_varint(out, link);
+
+	if (r == 0)
+		r = put_varint(out, (uint32_t)len);
+	return r ? r : buf_append(out, text, len);
+}
+
 /* A link is said anew in each update that defines a style with it: what the receiver has is not worth keeping count of. */
 static int put_link(struct encoder *encoder, uint16_t style, uint16_t link)
 {
-	const char *text;
-	size_t len = screen_link_text(encoder->to, link, &text);
+	const char *text, *id;
+	size_t len = screen_link_text(encoder->to, link, &text), id_len = screen_link_id(encoder->to, link, &id);
 	int r;
 
 	if (!len)
@@ -152,10 +163,8 @@ static int put_link(struct encoder *encoder, uint16_t style, uint16_t link)
 	if (r || encoder->links_put[link])
 		return r;
 	encoder->links_put[link] = 1;
-	r = put_varint(&encoder->links, link);
-	if (r == 0)
-		r = put_varint(&encoder->links, (uint32_t)len);
-	return r ? r : buf_append(&encoder->links, text, len);
+	r = put_link_bytes(&encoder->links, link, text, len);
+	return r || !id_len ? r : put_link_bytes(&encoder->link_ids, link, id, id_len);
 }
 
 static int put_palette(struct encoder *encoder)
@@ -453,6 +462,26 @@ static int put_rows(struct encoder *encoder)
 	return 0;
 }
 
+static int put_prompts(struct encoder *encoder)
+{
+	unsigned int next = 0;
+	int r = 0;
+
+	for (unsigned int i = 0; i < encoder->to->rows && r == 0; i++) {
+		struct screen_mark was = base_row(encoder, i)->mark, is = encoder->to->row[i].mark;
+
+		if (was.kinds == is.kinds && was.exit_code == is.exit_code)
+			continue;
+		r = put_varint(&encoder->prompts, i - next);
+		if (r == 0)
+			r = put_varint(&encoder->prompts, is.kinds);
+		if (r == 0)
+			r = put_varint(&encoder->prompts, is.exit_code);
+		next = i + 1;
+	}
+	return r;
+}
+
 /* --- the message --- */
 
 /* Sets an optional field if it differs from the base frame's, and tells whether it did. */
@@ -501,9 +530,11 @@ static int put_packed(Maestro__ScreenUpdate *message, struct encoder *encoder)
 	message->has_styles = put_bytes(&encoder->styles, &message->styles);
 	message->has_style_links = put_bytes(&encoder->style_links, &message->style_links);
 	message->has_links = put_bytes(&encoder->links, &message->links);
+	message->has_link_ids = put_bytes(&encoder->link_ids, &message->link_ids);
 	message->has_palette = put_bytes(&encoder->palette, &message->palette);
 	message->has_cells = put_bytes(&encoder->cells, &message->cells);
-	return message->has_scroll_delta + message->has_cells + message->has_palette;
+	message->has_prompts = put_bytes(&encoder->prompts, &message->prompts);
+	return message->has_scroll_delta + message->has_cells + message->has_palette + message->has_prompts;
 }
 
 static int append_message(const Maestro__ScreenUpdate *message, struct buf *out)
@@ -534,6 +565,8 @@ int screen_encode(const struct screen *from, const struct screen *to, struct buf
 	r = encoder.from ? find_scroll(&encoder) : 0;
 	if (r == 0)
 		r = put_rows(&encoder);
+	if (r == 0)
+		r = put_prompts(&encoder);
 	if (r == 0)
 		r = put_palette(&encoder);
 	if (r < 0)

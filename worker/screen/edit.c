@@ -38,11 +38,11 @@ static void collect_grown(struct emulator *emulator)
 	emulator->full_backoff = FULL_BACKOFF;
 }
 
-uint16_t edit_intern_link(struct emulator *emulator, const char *text, size_t len)
+uint16_t edit_intern_link(struct emulator *emulator, const struct screen_address *address)
 {
-	uint16_t link = screen_link_intern(&emulator->screen, text, len);
+	uint16_t link = screen_link_intern(&emulator->screen, address);
 
-	if (link || !screen_link_allowed(text, len))
+	if (link || !screen_link_allowed(address))
 		return link;
 	/* Full, most often of links that are gone. Looking again at each further one would let a flood of them hold us. */
 	if (emulator->link_backoff) {
@@ -50,7 +50,7 @@ uint16_t edit_intern_link(struct emulator *emulator, const char *text, size_t le
 		return 0;
 	}
 	collect(emulator);
-	link = screen_link_intern(&emulator->screen, text, len);
+	link = screen_link_intern(&emulator->screen, address);
 	emulator->link_backoff = LINK_BACKOFF;
 	return link;
 }
@@ -172,8 +172,10 @@ void edit_erase(struct emulator *emulator, unsigned int row, unsigned int from, 
 
 void edit_erase_rows(struct emulator *emulator, unsigned int from, unsigned int to, bool selective)
 {
-	for (unsigned int i = from; i < to && i < emulator->screen.rows; i++)
+	for (unsigned int i = from; i < to && i < emulator->screen.rows; i++) {
 		edit_erase(emulator, i, 0, emulator->screen.cols, selective);
+		emulator->screen.row[i].mark = (struct screen_mark){ 0 };
+	}
 }
 
 /* Moves cells within a row; both ranges lie inside. */
@@ -260,7 +262,7 @@ static void keep_lines(struct emulator *emulator, unsigned int top, unsigned int
 		spend(emulator, row[i].used);
 	for (unsigned int i = 0; i < count; i++)
 		scrollback_push(&emulator->scrollback, row[i].cells, row[i].wrapped ? emulator->screen.cols : row[i].used,
-			row[i].wrapped);
+			row[i].wrapped, row[i].mark);
 }
 
 void edit_scroll_up(struct emulator *emulator, unsigned int top, unsigned int bottom, unsigned int count, bool keep)

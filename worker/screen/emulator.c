@@ -215,6 +215,15 @@ size_t emulator_scrollback_read(const struct emulator *emulator, uint64_t line, 
 	return scrollback_read(scrollback, line - scrollback->first, cells, size, ret_wrapped);
 }
 
+struct screen_mark emulator_scrollback_mark(const struct emulator *emulator, uint64_t line)
+{
+	const struct scrollback *scrollback = &emulator->scrollback;
+
+	if (line < scrollback->first || line - scrollback->first >= scrollback->count)
+		return (struct screen_mark){ 0 };
+	return scrollback_prompt(scrollback, line - scrollback->first);
+}
+
 int emulator_scrollback_text(const struct emulator *emulator, uint64_t line, struct buf *out)
 {
 	struct screen_cell cells[SCREEN_COLS_MAX];

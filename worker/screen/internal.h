@@ -196,7 +196,7 @@ void rect_change(struct emulator *emulator);   /* DECCARA, DECRARA */
 void edit_update_pen(struct emulator *emulator);
 uint16_t edit_intern_style(struct emulator *emulator, const struct screen_style *style);
 /* 0: an address that is not allowed, or no room. */
-uint16_t edit_intern_link(struct emulator *emulator, const char *text, size_t len);
+uint16_t edit_intern_link(struct emulator *emulator, const struct screen_address *address);
 /* The glyph of a cluster, or 0. */
 uint32_t edit_intern_cluster(struct emulator *emulator, const char *text, size_t len);
 /* Blanks the other half of a pair that a change at `col` would cut. */

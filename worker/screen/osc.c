@@ -228,45 +228,81 @@ static void dynamic_command(struct emulator *emulator, unsigned int number, char
 
 /* --- links --- */
 
-/* OSC 8 ; parameters ; address: what is printed from here on leads there. Parameters (an id that joins pieces) are not
- * kept. An address that is not allowed ends the link before it all the same. */
+/* The value of id=… among parameters like a=b:c=d. One that is too long, or not allowed, is none. */
+static size_t find_id(const char *parameters, const char *end, const char **ret_id)
+{
+	for (const char *next; parameters < end; parameters = next + 1) {
+		next = memchr(parameters, ':', (size_t)(end - parameters));
+		if (!next)
+			next = end;
+		if (next - parameters < 3 || memcmp(parameters, "id=", 3) != 0)
+			continue;
+		*ret_id = parameters + 3;
+		return screen_link_id_allowed(parameters + 3, (size_t)(next - parameters - 3)) ? (size_t)(next - parameters - 3) : 0;
+	}
+	return 0;
+}
+
+/* OSC 8 ; parameters ; address: what is printed from here on leads there. An address that is not allowed ends the link
+ * before it all the same. */
 static void link_command(struct emulator *emulator, const char *text)
 {
-	const char *address = strchr(text, ';');
+	const char *end = strchr(text, ';');
+	struct screen_address address = { .id = "" };
 
-	if (!address)
+	if (!end)
 		return;
-	address++;
-	emulator->pen.link = *address ? edit_intern_link(emulator, address, strlen(address)) : 0;
+	address.text = end + 1;
+	address.len = strlen(end + 1);
+	address.id_len = find_id(text, end, &address.id);
+	emulator->pen.link = address.len ? edit_intern_link(emulator, &address) : 0;
 	emulator->pen_stale = true;
 }
 
 /* --- prompt marks --- */
 
-static void prompt_mark(struct emulator *emulator, const char *text)
+/* D ; code: -1 where it is not said. */
+static int parse_exit_code(const char *text)
 {
-	struct emulator_prompts *prompts = &emulator->prompts;
+	char digits[8] = "";
 	uint64_t code;
 
-	switch (text[0]) {
-	case 'A':
-		prompts->prompts++;
-		break;
-	case 'C':
-		prompts->commands_started++;
-		break;
-	case 'D':
-		prompts->commands_ended++;
-		prompts->last_exit_code = -1;
-		if (text[1] == ';') {
-			char digits[8] = "";
+	if (text[1] != ';')
+		return -1;
+	snprintf(digits, sizeof(digits), "%.*s", (int)strcspn(text + 2, ";"), text + 2);
+	return str_parse_u64(digits, 0, 255, &code) == 0 ? (int)code : -1;
+}
 
-			snprintf(digits, sizeof(digits), "%.*s", (int)strcspn(text + 2, ";"), text + 2);
-			if (str_parse_u64(digits, 0, 255, &code) == 0)
-				prompts->last_exit_code = (int)code;
-		}
-		break;
-	}
+static void count_mark(struct emulator_prompts *prompts, enum screen_mark_kind kind, int exit_code)
+{
+	prompts->prompts += kind == SCREEN_MARK_PROMPT;
+	prompts->commands_started += kind == SCREEN_MARK_OUTPUT;
+	prompts->commands_ended += kind == SCREEN_MARK_END;
+	if (kind == SCREEN_MARK_END)
+		prompts->last_exit_code = exit_code;
+}
+
+/* The row of the cursor is marked; one of the alternate screen, which has no lines above it, is not. */
+static void prompt_mark(struct emulator *emulator, const char *text)
+{
+	static const char letters[] = "ABCD"; /* enum screen_mark_kind */
+	const char *letter = *text ? strchr(letters, *text) : NULL;
+	struct screen_row *row = cursor_row(emulator);
+	enum screen_mark_kind kind;
+	int exit_code;
+
+	if (!letter || (text[1] && text[1] != ';'))
+		return;
+	kind = (enum screen_mark_kind)(1 << (letter - letters));
+	exit_code = kind == SCREEN_MARK_END ? parse_exit_code(text) : -1;
+	count_mark(&emulator->prompts, kind, exit_code);
+	if (emulator_alternate(emulator))
+		return;
+	row->mark.kinds |= (uint8_t)kind;
+	if (kind == SCREEN_MARK_END)
+		row->mark = (struct screen_mark){ (uint8_t)((row->mark.kinds & ~SCREEN_MARK_EXIT) |
+			(exit_code < 0 ? 0 : SCREEN_MARK_EXIT)), (uint8_t)(exit_code < 0 ? 0 : exit_code) };
+	screen_touch(&emulator->screen, row);
 }
 
 void osc_dispatch(struct emulator *emulator)

@@ -15,6 +15,7 @@ struct flow {
 	unsigned int cols;
 	struct screen_cell line[SCREEN_COLS_MAX]; /* the row being filled */
 	unsigned int fill;
+	struct screen_mark mark; /* of the row being filled */
 	uint64_t screen_first; /* line in which the old screen starts */
 	uint64_t cursor_line;
 	unsigned int cursor_col;
@@ -29,8 +30,9 @@ static int flush(struct flow *flow, bool wrapped)
 {
 	int r;
 
-	r = scrollback_push(&flow->out, flow->line, flow->fill, wrapped);
+	r = scrollback_push(&flow->out, flow->line, flow->fill, wrapped, flow->mark);
 	flow->fill = 0;
+	flow->mark = (struct screen_mark){ 0 };
 	return r;
 }
 
@@ -67,8 +69,17 @@ static void note_cursor(struct flow *flow, unsigned int beyond)
 	flow->cursor_col = col < flow->cols ? col : flow->cols - 1;
 }
 
+/* A mark goes where the first cell of its row goes, to those that are there. */
+static void add_mark(struct flow *flow, struct screen_mark mark)
+{
+	flow->mark.kinds |= mark.kinds;
+	if (mark.kinds & SCREEN_MARK_EXIT)
+		flow->mark.exit_code = mark.exit_code;
+}
+
 /* cursor: its column, or -1 if it is not in this row. */
-static int add_row(struct flow *flow, const struct screen_cell *cells, unsigned int count, bool wrapped, int cursor)
+static int add_row(struct flow *flow, const struct screen_cell *cells, unsigned int count, bool wrapped,
+	struct screen_mark mark, int cursor)
 {
 	int r;
 
@@ -80,7 +91,11 @@ static int add_row(struct flow *flow, const struct screen_cell *cells, unsigned 
 		r = add_cell(flow, cells[i]);
 		if (r < 0)
 			return r;
+		if (i == 0)
+			add_mark(flow, mark);
 	}
+	if (count == 0)
+		add_mark(flow, mark);
 	if (cursor >= (int)count && flow->fill == flow->cols)
 		note_cursor(flow, 1);
 	else if (cursor >= (int)count)
@@ -120,7 +135,7 @@ static int flow_scrollback(struct flow *flow, const struct scrollback *from, siz
 
 	for (size_t i = from->count - lines; i < from->count; i++) {
 		count = scrollback_read(from, i, cells, ARRAY_SIZE(cells), &wrapped);
-		r = add_row(flow, cells, count, wrapped, -1);
+		r = add_row(flow, cells, count, wrapped, scrollback_prompt(from, i), -1);
 		if (r < 0)
 			return r;
 	}
@@ -147,7 +162,7 @@ static int flow_screen(struct flow *flow, const struct emulator *emulator, const
 		bool wrapped = old[i].wrapped && i + 1 < count;
 
 		r = add_row(flow, old[i].cells, old[i].wrapped ? emulator->screen.cols : old[i].used, wrapped,
-			i == grid->cursor_row ? (int)grid->cursor_col : -1);
+			old[i].mark, i == grid->cursor_row ? (int)grid->cursor_col : -1);
 		if (r < 0)
 			return r;
 	}
@@ -176,6 +191,7 @@ static void take_rows(struct flow *flow, unsigned int rows, uint64_t top, struct
 
 		row->used = (uint16_t)scrollback_read(&flow->out, top + i - flow->out.first, row->cells, flow->cols,
 			&row->wrapped);
+		row->mark = scrollback_prompt(&flow->out, top + i - flow->out.first);
 	}
 	scrollback_truncate(&flow->out, end - top);
 	grid->cursor_row = (unsigned int)(flow->cursor_line - top);
@@ -194,7 +210,7 @@ static void put_back(struct scrollback *to, size_t lines, const struct scrollbac
 	scrollback_truncate(to, lines);
 	for (size_t i = 0; i < flowed->count; i++) {
 		count = scrollback_read(flowed, i, cells, ARRAY_SIZE(cells), &wrapped);
-		(void)scrollback_push(to, cells, count, wrapped);
+		(void)scrollback_push(to, cells, count, wrapped, scrollback_prompt(flowed, i));
 	}
 }
 

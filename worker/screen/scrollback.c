@@ -14,14 +14,25 @@ struct scrollback_chunk {
 };
 
 struct line_head {
-	uint16_t cells;
-	uint16_t wrapped;
+	uint16_t cells : 15;
+	uint16_t wrapped : 1;
+	struct screen_mark mark;
 };
+
+enum run_kind {
+	RUN_BYTES, /* ASCII */
+	RUN_CODES, /* 16 bits each */
+	RUN_CELLS, /* as they are: wide ones, clusters, protected ones, codes beyond */
+};
+
+static const uint8_t run_cell_bytes[] = { 1, 2, sizeof(struct screen_cell), sizeof(struct screen_cell) };
+
+#define RUN_COUNT_MASK 0x3fff
 
 struct run_head {
 	uint16_t style;
-	uint16_t count : 15;
-	uint16_t raw : 1; /* whole cells follow, else one byte each */
+	uint16_t count : 14;
+	uint16_t kind : 2; /* enum run_kind */
 };
 
 /* A new run for every cell is the worst case. */
@@ -118,13 +129,9 @@ static struct scrollback_chunk *add_chunk(struct scrollback *scrollback)
 	return chunk;
 }
 
-static bool cell_small(const struct screen_cell *cell)
-{
-	return cell->glyph < 0x80 && cell->width == 1 && cell->flags == 0;
-}
-
-/* A cell of ASCII differs from its neighbours of the same style in these bits only. */
-#define ASCII_MASK 0x7fULL
+/* What cells of a run differ in that is packed narrower than they are. */
+#define BYTE_MASK 0x7fULL
+#define CODE_MASK 0xffffULL
 
 static uint64_t cell_bits(const struct screen_cell *cell)
 {
@@ -136,32 +143,56 @@ static uint64_t cell_bits(const struct screen_cell *cell)
 	return bits;
 }
 
+static bool cell_narrow(const struct screen_cell *cell)
+{
+	return cell->glyph <= CODE_MASK && cell->width == 1 && cell->flags == 0;
+}
+
+/* How many cells belong to the run that starts here, and as what they are packed. */
+static unsigned int measure_run(const struct screen_cell *cells, unsigned int count, enum run_kind *ret_kind)
+{
+	uint64_t first = cell_bits(cells), bits = first, seen = 0;
+	unsigned int i = 0;
+
+	if (!cell_narrow(cells)) {
+		while (i < count && cells[i].style == cells->style && !cell_narrow(&cells[i]))
+			i++;
+		*ret_kind = RUN_CELLS;
+		return i;
+	}
+	for (; i < count && ((bits = cell_bits(&cells[i])) & ~CODE_MASK) == (first & ~CODE_MASK); i++)
+		seen |= bits;
+	*ret_kind = (seen & CODE_MASK) <= BYTE_MASK ? RUN_BYTES : RUN_CODES;
+	return i;
+}
+
 /* Packs the run at the front; *ret_count cells belong to it. */
 static uint8_t *pack_run(uint8_t *at, const struct screen_cell *cells, unsigned int count, unsigned int *ret_count)
 {
-	struct run_head head = { .style = cells->style, .raw = !cell_small(cells) };
-	uint64_t bits = cell_bits(cells), key = bits & ~ASCII_MASK;
+	struct run_head head = { .style = cells->style };
 	uint8_t *text = at + sizeof(head);
-	unsigned int i = 0;
+	enum run_kind kind;
 
-	if (head.raw) {
-		while (i < count && cells[i].style == cells->style && !cell_small(&cells[i]))
-			i++;
-		memcpy(text, cells, i * sizeof(*cells));
-		text += i * sizeof(*cells);
-	} else {
-		for (; i < count && ((bits = cell_bits(&cells[i])) & ~ASCII_MASK) == key; i++)
-			*text++ = (uint8_t)bits;
-	}
-	head.count = (uint16_t)(i & 0x7fff);
+	count = measure_run(cells, count, &kind);
+	head.count = (uint16_t)(count & RUN_COUNT_MASK);
+	head.kind = kind & 3;
 	memcpy(at, &head, sizeof(head));
-	*ret_count = i;
-	return text;
+	*ret_count = count;
+	if (kind == RUN_CELLS)
+		memcpy(text, cells, count * sizeof(*cells));
+	else if (kind == RUN_BYTES)
+		for (unsigned int i = 0; i < count; i++)
+			text[i] = (uint8_t)cells[i].glyph;
+	else
+		for (unsigned int i = 0; i < count; i++)
+			memcpy(text + 2 * i, &cells[i].glyph, 2);
+	return text + count * run_cell_bytes[kind];
 }
 
-static uint8_t *pack_line(uint8_t *at, const struct screen_cell *cells, unsigned int count, bool wrapped)
+static uint8_t *pack_line(uint8_t *at, const struct screen_cell *cells, unsigned int count, bool wrapped,
+	struct screen_mark mark)
 {
-	struct line_head head = { .cells = (uint16_t)count, .wrapped = wrapped };
+	struct line_head head = { .cells = count & 0x7fff, .wrapped = wrapped, .mark = mark };
 	unsigned int start = 0, run;
 
 	memcpy(at, &head, sizeof(head));
@@ -171,7 +202,8 @@ static uint8_t *pack_line(uint8_t *at, const struct screen_cell *cells, unsigned
 	return at;
 }
 
-int scrollback_push(struct scrollback *scrollback, const struct screen_cell *cells, unsigned int count, bool wrapped)
+int scrollback_push(struct scrollback *scrollback, const struct screen_cell *cells, unsigned int count, bool wrapped,
+	struct screen_mark mark)
 {
 	struct scrollback_chunk *chunk = NULL;
 	uint8_t *end;
@@ -187,7 +219,7 @@ int scrollback_push(struct scrollback *scrollback, const struct screen_cell *cel
 	if (!chunk)
 		return -ENOMEM;
 	*line_offset(chunk, chunk->lines) = chunk->used;
-	end = pack_line(chunk->data + chunk->used, cells, count, wrapped);
+	end = pack_line(chunk->data + chunk->used, cells, count, wrapped, mark);
 	chunk->used = (uint32_t)(end - chunk->data);
 	chunk->lines++;
 	scrollback->count++;
@@ -202,12 +234,10 @@ static const uint8_t *unpack_run(const uint8_t *at, struct screen_cell *cells, s
 
 	memcpy(&head, at, sizeof(head));
 	at += sizeof(head);
-	step = head.raw ? sizeof(*cells) : 1;
+	step = run_cell_bytes[head.kind];
 	for (unsigned int i = 0; i < head.count && i < size; i++) {
-		if (head.raw)
-			memcpy(&cells[i], at + i * step, sizeof(*cells));
-		else
-			cells[i] = (struct screen_cell){ .glyph = at[i], .style = head.style, .width = 1 };
+		cells[i] = (struct screen_cell){ .glyph = 0, .style = head.style, .width = 1 };
+		memcpy(&cells[i], at + i * step, step);
 	}
 	*ret_count = head.count;
 	return at + head.count * step;
@@ -257,6 +287,18 @@ unsigned int scrollback_read(const struct scrollback *scrollback, size_t line, s
 	return unpack_line(chunk, (uint32_t)(number - chunk->first), cells, size, ret_wrapped);
 }
 
+struct screen_mark scrollback_prompt(const struct scrollback *scrollback, size_t line)
+{
+	uint64_t number = scrollback->first + line;
+	struct scrollback_chunk *chunk;
+	struct line_head head;
+
+	require(line < scrollback->count);
+	chunk = find_chunk(scrollback, number);
+	memcpy(&head, chunk->data + *line_offset(chunk, (uint32_t)(number - chunk->first)), sizeof(head));
+	return head.mark;
+}
+
 void scrollback_truncate(struct scrollback *scrollback, size_t lines)
 {
 	struct scrollback_chunk *chunk;
@@ -301,12 +343,12 @@ static void mark_line(const uint8_t *at, struct screen_marks *marks)
 		at += sizeof(run);
 		cell = (struct screen_cell){ .glyph = ' ', .style = run.style };
 		screen_collect_mark(marks, &cell, 1);
-		for (unsigned int i = 0; run.raw && i < run.count; i++) {
+		for (unsigned int i = 0; run.kind == RUN_CELLS && i < run.count; i++) {
 			memcpy(&cell, at + i * sizeof(cell), sizeof(cell));
 			if (cell.glyph & SCREEN_GLYPH_CLUSTER)
 				screen_collect_mark(marks, &cell, 1);
 		}
-		at += run.count * (run.raw ? sizeof(cell) : 1);
+		at += run.count * run_cell_bytes[run.kind];
 	}
 }
 

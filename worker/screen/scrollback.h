@@ -1,5 +1,5 @@
-/* Lines above the screen, packed: a run of ASCII of one style takes four bytes and one a cell. Bounded by bytes; the
- * oldest go first, a chunk at a time. */
+/* Lines above the screen, packed: a run of one style takes four bytes, and one for each cell if it is ASCII, two if it is
+ * other letters or boxes. Bounded by bytes; the oldest go first, a chunk at a time. */
 #pragma once
 
 #include <stdbool.h>
@@ -23,10 +23,12 @@ void scrollback_deinit(struct scrollback *scrollback);
 void scrollback_set_limit(struct scrollback *scrollback, size_t limit_bytes);
 void scrollback_clear(struct scrollback *scrollback);
 /* Appends a line; drops the oldest when the limit is reached. -ENOMEM: the line is lost. */
-int scrollback_push(struct scrollback *scrollback, const struct screen_cell *cells, unsigned int count, bool wrapped);
+int scrollback_push(struct scrollback *scrollback, const struct screen_cell *cells, unsigned int count, bool wrapped,
+	struct screen_mark mark);
 /* Copies up to `size` cells; returns how many the line has. line is counted from 0, the oldest. */
 unsigned int scrollback_read(const struct scrollback *scrollback, size_t line, struct screen_cell *cells, size_t size,
 	bool *ret_wrapped);
+struct screen_mark scrollback_prompt(const struct scrollback *scrollback, size_t line);
 /* Takes the newest `lines` away again. */
 void scrollback_truncate(struct scrollback *scrollback, size_t lines);
 /* Drops the oldest half. */

@@ -35,10 +35,11 @@ static void put(struct dump *dump, const char *format, ...)
 
 static void put_link(struct dump *dump, uint16_t link)
 {
-	const char *address = "";
-	size_t len = link ? screen_link_text(&dump->e->screen, link, &address) : 0;
+	const char *address = "", *id = "";
+	size_t len = screen_link_text(&dump->e->screen, link, &address);
+	size_t id_len = screen_link_id(&dump->e->screen, link, &id);
 
-	put(dump, "\033]8;;");
+	put(dump, id_len ? "\033]8;id=%.*s;" : "\033]8;;", (int)id_len, id);
 	if (!dump->r)
 		dump->r = buf_append(dump->out, address, len);
 	put(dump, "\033\\");
@@ -83,9 +84,13 @@ static void put_rows(struct dump *dump, const struct screen_row *rows)
 
 		if (!count && wrapped)
 			count = 1; /* only a character makes the line above go on here */
-		if (!wrapped && count)
+		if (!wrapped && (count || rows[i].mark.kinds))
 			put(dump, "\033[%uH", i + 1);
-		for (unsigned int j = 0; j < count && !dump->r; j++)
+		if (count)
+			put_cell(dump, &rows[i].cells[0]); /* only now a line that goes on here has come to this row */
+		if (!dump->r)
+			dump->r = screen_mark_put(rows[i].mark, dump->out);
+		for (unsigned int j = 1; j < count && !dump->r; j++)
 			if (rows[i].cells[j].width)
 				put_cell(dump, &rows[i].cells[j]);
 		wrapped = rows[i].wrapped;

@@ -48,6 +48,7 @@ struct writer {
 	const struct screen *screen;
 	unsigned int cols, col;
 	uint16_t style;
+	bool marks; /* of prompts are told */
 };
 
 static int end_line(struct writer *writer)
@@ -73,25 +74,30 @@ static int put_cell(struct writer *writer, const struct screen_cell *cell)
 	return r ? r : buf_append(writer->out, text, len);
 }
 
-static int put_cells(struct writer *writer, const struct screen_cell *cells, size_t count, bool wrapped)
+static int put_cells(struct writer *writer, const struct screen_cell *cells, size_t count, bool wrapped,
+	struct screen_mark mark)
 {
 	int r = 0;
 
+	if (writer->marks && mark.kinds && count && writer->col >= writer->cols)
+		r = end_line(writer);
+	if (!r && writer->marks)
+		r = screen_mark_put(mark, writer->out);
 	for (size_t i = 0; !r && i < count; i++)
 		r = put_cell(writer, &cells[i]);
 	return r || wrapped ? r : end_line(writer);
 }
 
-int ansi_screen(const struct screen *screen, struct buf *out)
+int ansi_screen(const struct screen *screen, bool marks, struct buf *out)
 {
-	struct writer writer = { .out = out, .screen = screen, .cols = screen->cols };
+	struct writer writer = { .out = out, .screen = screen, .cols = screen->cols, .marks = marks };
 	unsigned int rows = screen->rows;
 	int r = 0;
 
 	while (rows && !screen->row[rows - 1].used)
 		rows--;
 	for (unsigned int i = 0; !r && i < rows; i++)
-		r = put_cells(&writer, screen->row[i].cells, screen->row[i].used, false);
+		r = put_cells(&writer, screen->row[i].cells, screen->row[i].used, false, screen->row[i].mark);
 	return r;
 }
 
@@ -99,7 +105,8 @@ int ansi_screen(const struct screen *screen, struct buf *out)
 int ansi_scrollback(const struct emulator *emulator, size_t max_bytes, struct buf *out)
 {
 	uint64_t first = emulator_scrollback_first(emulator), end = first + emulator_scrollback_count(emulator), line = end;
-	struct writer writer = { .out = out, .screen = emulator_screen(emulator), .cols = emulator_screen(emulator)->cols };
+	struct writer writer = { .out = out, .screen = emulator_screen(emulator), .cols = emulator_screen(emulator)->cols,
+		.marks = true };
 	struct screen_cell cells[SCREEN_COLS_MAX];
 	size_t before = out->len, guess = 0;
 	bool wrapped = false;
@@ -110,7 +117,8 @@ int ansi_scrollback(const struct emulator *emulator, size_t max_bytes, struct bu
 	for (; !r && line < end; line++) {
 		size_t count = emulator_scrollback_read(emulator, line, cells, ARRAY_SIZE(cells), &wrapped);
 
-		r = put_cells(&writer, cells, count < ARRAY_SIZE(cells) ? count : ARRAY_SIZE(cells), wrapped);
+		r = put_cells(&writer, cells, count < ARRAY_SIZE(cells) ? count : ARRAY_SIZE(cells), wrapped,
+			emulator_scrollback_mark(emulator, line));
 	}
 	if (!r && wrapped) /* goes on in the screen */
 		r = end_line(&writer);

@@ -65,7 +65,7 @@ static int take_screenshot(struct peer *peer, const Maestro__HolderMessage *mess
 		    ? ansi_scrollback(peer->session->emulator, message->screenshot->scrollback_bytes, &text)
 		    : 0;
 	if (!r)
-		r = message->screenshot->ansi ? ansi_screen(screen, &text) : screen_text(screen, &text);
+		r = message->screenshot->ansi ? ansi_screen(screen, message->screenshot->has_scrollback_bytes, &text) : screen_text(screen, &text);
 	if (r)
 		return r;
 	answer.body_case = MAESTRO__HOLDER_MESSAGE__BODY_SCREENSHOT_DATA;

@@ -24,7 +24,7 @@
 
 #define SESSION_SPEC_BYTES_MAX (2u * 1024 * 1024)
 #define SESSION_INPUT_BYTES_MAX (1024u * 1024) /* waiting for the program to read */
-#define SESSION_SCROLLBACK_BYTES (256u * 1024)
+#define SESSION_SCROLLBACK_BYTES (2u << 20) /* 20,000 full lines of 80 letters; taken as they come, 64 KiB at a time */
 #define SESSION_ACTIVITY_MS 250u
 #define SESSION_GRACE_MS 10000u
 #define SESSION_LEFTOVER_GRACE_MS 2000u /* for what a program leaves behind when it ends by itself */

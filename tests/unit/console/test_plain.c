@@ -152,11 +152,17 @@ static void test_paint_palette_and_links(void **state)
 
 	assert_int_equal(screen_init(&screen, 10, 1), 0);
 	put(&screen, 0, "xy");
-	style.link = screen_link_intern(&screen, address, strlen(address));
+	style.link = screen_link_intern(&screen, &(struct screen_address){ .text = address, .len = strlen(address) });
 	screen.row[0].cells[0].style = (uint16_t)screen_style_intern(&screen, &style);
 	paint_init(&paint, 10, 1);
 	assert_int_equal(paint_update(&paint, &screen, &out), 0);
 	assert_non_null(strstr(buf_text(&out), "\033[0;4:3;58:2::1:2:3;31m\033]8;;https://example.org/\033\\x\033[0m\033]8;;\033\\y"));
+	buf_clear(&out);
+	style.link = screen_link_intern(&screen, &(struct screen_address){ .text = address, .len = strlen(address), .id = "7", .id_len = 1 });
+	screen.row[0].cells[1].style = (uint16_t)screen_style_intern(&screen, &style);
+	screen_touch(&screen, &screen.row[0]);
+	assert_int_equal(paint_update(&paint, &screen, &out), 0);
+	assert_non_null(strstr(buf_text(&out), "\033]8;id=7;https://example.org/\033\\y"));
 	buf_clear(&out);
 	screen.palette[1] = SCREEN_COLOUR_RGB(0x102030); /* no row was touched, and yet it looks different */
 	assert_int_equal(paint_update(&paint, &screen, &out), 0);

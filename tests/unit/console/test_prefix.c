@@ -109,6 +109,38 @@ static void test_copy_moves(void **state)
 	copy_deinit(&copy);
 }
 
+static void test_copy_prompts(void **state)
+{
+	static const char lines[] = "\033]133;A\033\\$ false\n\033]133;C\033\\oops\n\033]133;D;1\033\\\033]133;A\033\\$ true\n"
+		"output\nmore\n\033]133;D;0\033\\\033]133;A\033\\$ \n";
+	static const struct {
+		char key;
+		size_t cursor;
+		const char *notice;
+	} steps[] = { { '[', 2, "before it: exit 1" }, { '[', 0, "" }, { '[', 0, "no prompt above that the shell marked" }, { 'j', 1, "" },
+		{ ']', 2, "before it: exit 1" }, { ']', 5, "before it: exit 0" }, { ']', 5, "no prompt below that the shell marked" } };
+	_cleanup_(buf_deinit) struct buf text = BUF_NULL;
+	struct copy copy;
+	char status[160];
+
+	assert_int_equal(copy_init(&copy, lines, sizeof(lines) - 1, 80, 4), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
+		assert_int_equal(copy_key(&copy, (uint8_t)steps[i].key), COPY_STAYS);
+		assert_int_equal(copy_keys_end(&copy), COPY_STAYS);
+		assert_int_equal(copy.cursor, steps[i].cursor);
+		assert_string_equal(copy.notice, steps[i].notice);
+	}
+	copy_status(&copy, status, sizeof(status));
+	assert_non_null(strstr(status, "[ ] prompts"));
+	assert_int_equal(screen_text(copy_screen(&copy), &text), 0);
+	assert_string_equal(buf_text(&text), "$ true\noutput\nmore\n$\n");
+	buf_clear(&text);
+	copy_key(&copy, '[');
+	assert_int_equal(copy_text(&copy, &text), 0); /* marks are not copied */
+	assert_string_equal(buf_text(&text), "$ true");
+	copy_deinit(&copy);
+}
+
 /* What a worker must not send does nothing to us. */
 static void test_copy_hostile(void **state)
 {
@@ -128,7 +160,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_prefix), cmocka_unit_test(test_prefix_kitty), cmocka_unit_test(test_prefix_modified), cmocka_unit_test(test_prefix_names),
-		cmocka_unit_test(test_copy_moves), cmocka_unit_test(test_copy_hostile),
+		cmocka_unit_test(test_copy_moves), cmocka_unit_test(test_copy_prompts), cmocka_unit_test(test_copy_hostile),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

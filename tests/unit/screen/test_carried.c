@@ -71,6 +71,51 @@ static void test_links_reach_the_console(void **state)
 	link_deinit(&link);
 }
 
+static void check_id(const struct screen *screen, unsigned int col, const char *expected)
+{
+	const struct screen_style *style = screen_style(screen, screen->row[0].cells[col].style);
+	const char *id = "";
+	size_t len = screen_link_id(screen, style->link, &id);
+
+	assert_int_equal(len, strlen(expected));
+	assert_memory_equal(id, expected, len);
+}
+
+static unsigned int link_of(const struct screen *screen, unsigned int col)
+{
+	return screen_style(screen, screen->row[0].cells[col].style)->link;
+}
+
+/* The same address and id are one link, wherever its pieces stand; another id is another link. */
+static void test_link_ids(void **state)
+{
+	struct link link;
+	char text[200];
+
+	link_init(&link);
+	show(&link, "\033]8;id=a;http://x\007a\033]8;x=1:id=b;http://x\007b\033]8;;http://x\007c");
+	show(&link, "\033]8;id=a:y=2;http://x\007d\033]8;id=b;http://y\007e\033]8;id=;http://x\007f\033]8;;http://x\007g");
+	check_id(&link.shown, 0, "a");
+	check_id(&link.shown, 1, "b");
+	check_id(&link.shown, 2, "");
+	check_address(&link.shown, 0, 4, "http://y");
+	check_id(&link.shown, 4, "b");
+	assert_int_equal(link_of(&link.shown, 0), link_of(&link.shown, 3));
+	assert_int_equal(link_of(&link.shown, 2), link_of(&link.shown, 6));
+	assert_int_equal(link_of(&link.shown, 5), link_of(&link.shown, 6));
+	assert_int_not_equal(link_of(&link.shown, 0), link_of(&link.shown, 1));
+	assert_int_not_equal(link_of(&link.shown, 0), link_of(&link.shown, 2));
+	assert_int_not_equal(link_of(&link.shown, 1), link_of(&link.shown, 4));
+	snprintf(text, sizeof(text), "\r\033]8;id=%065d;http://x\007a\033]8;id=%064d;http://x\007b\033]8;id=\xc3\xbc;http://x\007c", 0, 0);
+	show(&link, text); /* too long, as long as may be, not allowed */
+	check_id(&link.shown, 0, "");
+	check_id(&link.shown, 2, "");
+	check_address(&link.shown, 0, 0, "http://x");
+	assert_int_equal(link_of(&link.shown, 0), link_of(&link.shown, 2));
+	assert_int_not_equal(link_of(&link.shown, 0), link_of(&link.shown, 1));
+	link_deinit(&link);
+}
+
 static void test_bad_addresses_are_dropped(void **state)
 {
 	static const char *const bad[] = { "file:///etc/passwd", "javascript:alert(1)", "https://", "https://a b", "x",
@@ -176,15 +221,20 @@ static void test_bad_extras_change_nothing(void **state)
 	static const struct {
 		const char *name, *styles, *links, *style_links, *palette;
 		size_t links_len;
+		const char *link_ids;
 	} cases[] = {
-		{ "scheme", NULL, "\x01\x07" "file://", NULL, NULL, 9 },
-		{ "escape in a link", NULL, "\x01\x09" "http://\x1b\\", NULL, NULL, 11 },
-		{ "link cut", NULL, "\x01\x20http://a", NULL, NULL, 10 },
-		{ "link 0", NULL, "\x00\x08http://a", NULL, NULL, 10 },
-		{ "no such link", "\x01\x01\x00\x00\x00\x00", "\x01\x08http://a", "\x01\x02", NULL, 10 },
-		{ "no such style", NULL, "\x01\x08http://a", "\x01\x01", NULL, 10 },
-		{ "colour outside", NULL, NULL, NULL, "\x83\x02\x00", 0 },
-		{ "colour of no kind", NULL, NULL, NULL, "\x01\x05\x00", 0 },
+		{ "scheme", NULL, "\x01\x07" "file://", NULL, NULL, 9, NULL },
+		{ "escape in a link", NULL, "\x01\x09" "http://\x1b\\", NULL, NULL, 11, NULL },
+		{ "link cut", NULL, "\x01\x20http://a", NULL, NULL, 10, NULL },
+		{ "link 0", NULL, "\x00\x08http://a", NULL, NULL, 10, NULL },
+		{ "no such link", "\x01\x01\x00\x00\x00\x00", "\x01\x08http://a", "\x01\x02", NULL, 10, NULL },
+		{ "no such style", NULL, "\x01\x08http://a", "\x01\x01", NULL, 10, NULL },
+		{ "id of link 0", NULL, NULL, NULL, NULL, 0, "\x00\x01" "a" },
+		{ "escape in an id", NULL, NULL, NULL, NULL, 0, "\x01\x01\x1b" },
+		{ "end of parameters in an id", NULL, NULL, NULL, NULL, 0, "\x01\x01;" },
+		{ "id cut", NULL, NULL, NULL, NULL, 0, "\x01\x02" "a" },
+		{ "colour outside", NULL, NULL, NULL, "\x83\x02\x00", 0, NULL },
+		{ "colour of no kind", NULL, NULL, NULL, "\x01\x05\x00", 0, NULL },
 	};
 	struct link link;
 
@@ -203,6 +253,8 @@ static void test_bad_extras_change_nothing(void **state)
 		message.links = (ProtobufCBinaryData){ cases[i].links_len, (uint8_t *)(uintptr_t)cases[i].links };
 		message.has_style_links = cases[i].style_links != NULL;
 		message.style_links = (ProtobufCBinaryData){ 2, (uint8_t *)(uintptr_t)cases[i].style_links };
+		message.has_link_ids = cases[i].link_ids != NULL;
+		message.link_ids = (ProtobufCBinaryData){ 3, (uint8_t *)(uintptr_t)cases[i].link_ids };
 		message.has_palette = cases[i].palette != NULL;
 		message.palette = (ProtobufCBinaryData){ 3, (uint8_t *)(uintptr_t)cases[i].palette };
 		if (screen_apply(&link.shown, bytes, maestro__screen_update__pack(&message, bytes)) != SCREEN_E_INVALID)
@@ -217,6 +269,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_links_reach_the_console),
 		cmocka_unit_test(test_bad_addresses_are_dropped),
+		cmocka_unit_test(test_link_ids),
 		cmocka_unit_test(test_links_without_end),
 		cmocka_unit_test(test_palette_reaches_the_console),
 		cmocka_unit_test(test_cursor_colour),

@@ -175,7 +175,7 @@ static void test_ansi(void **state)
 
 	assert_int_equal(emulator_new(&emulator, 20, 5, 0), 0);
 	emulator_write(emulator, text, strlen(text));
-	assert_int_equal(ansi_screen(emulator_screen(emulator), &out), 0);
+	assert_int_equal(ansi_screen(emulator_screen(emulator), false, &out), 0);
 	assert_string_equal(buf_text(&out),
 		"\033[0;38;2;1;2;3ma\033[0;48;5;200mb\033[0;92mc\033[0m\n\n\033[0;4:3md\033[0m\n");
 }
@@ -194,6 +194,25 @@ static void test_ansi_scrollback(void **state)
 	assert_int_equal(ansi_scrollback(emulator, 1 << 20, &out), 0);
 	assert_memory_equal(buf_text(&out), "01234\n56789\n\033[0;31mabc\033[0m\n\033[0;31m01234\033[0m\n", 40);
 	assert_null(strstr(buf_text(&out), "012345"));
+}
+
+/* Marks of prompts go with the lines above the screen, and with the screen where it is read with them. */
+static void test_ansi_marks(void **state)
+{
+	_cleanup_(emulator_free_p) struct emulator *emulator = NULL;
+	_cleanup_(buf_deinit) struct buf out = BUF_NULL;
+	const char text[] = "\033]133;A\007$ false\r\nlong line\033]133;C\007er\r\n\033]133;D;1\007\033]133;A\007$ ";
+
+	assert_int_equal(emulator_new(&emulator, 8, 2, 1 << 20), 0);
+	emulator_write(emulator, text, strlen(text));
+	assert_int_equal(ansi_scrollback(emulator, 1 << 20, &out), 0);
+	assert_string_equal(buf_text(&out), "\033]133;A\033\\$ false\nlong lin\n");
+	buf_clear(&out);
+	assert_int_equal(ansi_screen(emulator_screen(emulator), true, &out), 0);
+	assert_string_equal(buf_text(&out), "\033]133;C\033\\eer\n\033]133;D;1\033\\\033]133;A\033\\$ \n");
+	buf_clear(&out);
+	assert_int_equal(ansi_screen(emulator_screen(emulator), false, &out), 0);
+	assert_string_equal(buf_text(&out), "eer\n$ \n");
 }
 
 /* --- environment -------------------------------------------------------------------------------------------------- */
@@ -587,6 +606,7 @@ int main(void)
 		cmocka_unit_test(test_series_resize),
 		cmocka_unit_test(test_ansi),
 		cmocka_unit_test(test_ansi_scrollback),
+		cmocka_unit_test(test_ansi_marks),
 		cmocka_unit_test(test_environment),
 		cmocka_unit_test(test_hold),
 		FILE_TEST(test_transcript_items),
