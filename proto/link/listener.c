@@ -1,9 +1,11 @@
 /* Accepting: strangers first, peers when they have shown who they are.
  *
  * The accept is armed again after every error but our own closing. A stranger has LIMIT_HANDSHAKE_MS, may send frames
- * of LIMIT_FRAME_HANDSHAKE_BYTES, and there are only so many of one address. */
+ * of LIMIT_FRAME_HANDSHAKE_BYTES, and there are only so many of one address (gate.h). */
+#include "proto/link/gate.h"
 #include "proto/link/peer.h"
 #include "proto/link/tls.h"
+#include "proto/base/clock.h"
 #include "proto/base/id.h"
 #include "proto/base/str.h"
 #include "proto/wire/message.h"
@@ -28,7 +30,8 @@ struct link_listener {
 	struct tls_config *tls;
 	struct link_call accept;
 	struct link_timer pause;
-	struct link_post release;
+	struct link_post release, knock;
+	nng_stream *waiting; /* at the gate; nothing is accepted meanwhile */
 	unsigned int failures;
 	bool closing;
 
@@ -38,10 +41,11 @@ struct link_listener {
 	uint8_t cluster_id[LINK_CLUSTER_BYTES];
 	const struct link_listener_ops *ops;
 	void *userdata;
-	uint32_t max_peers, max_per_address;
+	struct gate gate;
+	uint32_t max_peers;
 
 	struct list strangers, peers;
-	uint32_t stranger_count, peer_count;
+	uint32_t peer_count;
 };
 
 struct stranger {
@@ -50,19 +54,24 @@ struct stranger {
 	struct link_stream *stream;
 	struct link_handshake handshake;
 	struct link_timer deadline;
-	uint8_t host[16]; /* its address without the port, for the cap */
-	bool over;        /* said all there is to say; waits for the other side to close */
+	uint8_t host[GATE_HOST_BYTES]; /* its address without the port */
+	bool passed;                   /* it has shown who it is */
+	bool over;                     /* said all there is to say; waits for the other side to close */
 };
 
 /* --- strangers ----------------------------------------------------------------------------------------------- */
 
 static void stranger_free(struct stranger *stranger)
 {
+	struct link_listener *listener = stranger->listener;
+
 	if (stranger->stream)
 		link_stream_close(stranger->stream);
 	link_timer_deinit(&stranger->deadline);
 	list_remove(&stranger->entry);
-	stranger->listener->stranger_count--;
+	gate_leave(&listener->gate, stranger->host, stranger->passed, clock_boottime_ms());
+	if (listener->waiting)
+		link_post_schedule(listener->link, &listener->knock);
 	free(stranger);
 }
 
@@ -102,6 +111,7 @@ static void become_peer(struct stranger *stranger, const struct link_grant *gran
 	struct link_peer *peer;
 	uint64_t connection;
 
+	stranger->passed = true;
 	id_random(&connection, sizeof(connection));
 	stranger->handshake.claim.identity.role = grant->role;
 	if (handshake_welcome(&stranger->handshake, grant, connection, out) || link_stream_write(stream, out->data, out->len)) {
@@ -141,6 +151,7 @@ static int attach(struct stranger *stranger, struct buf *out)
 			continue;
 		if (peer->bulk.stream || peer->state != LINK_PEER_OPEN)
 			break;
+		stranger->passed = true;
 		grant.role = peer->claim.identity.role;
 		if (handshake_welcome(handshake, &grant, handshake->connection, out) ||
 			link_stream_write(stranger->stream, out->data, out->len))
@@ -263,16 +274,34 @@ static bool look_at(struct stranger *stranger, nng_stream *nng)
 	return true;
 }
 
-static bool too_many(const struct stranger *stranger)
+static void refuse(struct link_listener *listener, const struct stranger *stranger, nng_stream *nng)
 {
-	const struct link_listener *listener = stranger->listener;
-	uint32_t count = 0, max = listener->local ? STRANGERS_LOCAL_MAX : listener->max_per_address;
-	const struct stranger *other;
+	const struct link_claim *claim = &stranger->handshake.claim;
 
-	list_for_each(other, &listener->strangers, entry)
-		if (memcmp(other->host, stranger->host, sizeof(other->host)) == 0)
-			count++;
-	return count >= max || listener->stranger_count >= STRANGERS_MAX;
+	/* Without an address it is gone already. */
+	if (claim->address[0])
+		link_log_limited(listener->link, "peer=%s uid=%u: not let in: %s", claim->address, claim->identity.peer_uid,
+			listener->local && claim->identity.peer_uid != geteuid() ? "the local socket is for its own user only" :
+										   "too many handshakes from there");
+	nng_stream_free(nng);
+}
+
+#define KNOCK_MS 100u /* whoever leaves is noticed at once; this is for nobody leaving */
+
+/* False: not yet. */
+static bool pass_gate(struct stranger *stranger, nng_stream *nng)
+{
+	struct link_listener *listener = stranger->listener;
+	enum gate_answer answer = look_at(stranger, nng) ? gate_ask(&listener->gate, stranger->host, clock_boottime_ms()) : GATE_SHUT;
+
+	if (answer == GATE_WAIT && link_timer_set(listener->link, &listener->pause, KNOCK_MS, 10) >= 0) {
+		listener->waiting = nng;
+		return false;
+	}
+	if (answer == GATE_OPEN && gate_enter(&listener->gate, stranger->host))
+		return true;
+	refuse(listener, stranger, nng);
+	return false;
 }
 
 static void let_in(struct link_listener *listener, nng_stream *nng)
@@ -286,20 +315,11 @@ static void let_in(struct link_listener *listener, nng_stream *nng)
 	stranger->listener = listener;
 	stranger->deadline.fire = on_stranger_deadline;
 	link_claim_init(&stranger->handshake.claim);
-	if (!look_at(stranger, nng) || too_many(stranger)) {
-		/* Without an address it is gone already. */
-		if (stranger->handshake.claim.address[0])
-			link_log_limited(listener->link, "peer=%s uid=%u: not let in: %s", stranger->handshake.claim.address,
-				stranger->handshake.claim.identity.peer_uid,
-				listener->local && stranger->handshake.claim.identity.peer_uid != geteuid() ?
-					"the local socket is for its own user only" :
-					"too many handshakes from there");
-		nng_stream_free(nng);
+	if (!pass_gate(stranger, nng)) {
 		free(stranger);
 		return;
 	}
 	list_append(&listener->strangers, &stranger->entry);
-	listener->stranger_count++;
 	handshake_listen(&stranger->handshake, listener->cluster_id, listener->ca_digest, listener->local);
 	if (link_stream_new(&stranger->stream, listener->link, nng, listener->tls, &stranger_ops, stranger) ||
 		link_timer_set(listener->link, &stranger->deadline, LIMIT_HANDSHAKE_MS, 100) < 0)
@@ -308,15 +328,27 @@ static void let_in(struct link_listener *listener, nng_stream *nng)
 
 static void arm_accept(struct link_listener *listener)
 {
-	if (listener->closing || listener->accept.busy)
+	if (listener->closing || listener->waiting || listener->accept.busy)
 		return;
 	link_call_begin(&listener->accept, 0);
 	nng_stream_listener_accept(listener->nng, listener->accept.aio);
 }
 
+static void go_on(struct link_listener *listener)
+{
+	if (listener->waiting)
+		let_in(listener, take(listener->waiting));
+	arm_accept(listener);
+}
+
 static void on_accept_pause(struct link_timer *timer)
 {
-	arm_accept(container_of(timer, struct link_listener, pause));
+	go_on(container_of(timer, struct link_listener, pause));
+}
+
+static void on_knock(struct link_post *post)
+{
+	go_on(container_of(post, struct link_listener, knock));
 }
 
 static void on_accepted(struct link_call *call)
@@ -420,8 +452,9 @@ static int copy_config(struct link_listener *listener, const struct link_listene
 	listener->ops = config->ops;
 	listener->userdata = config->userdata;
 	listener->max_peers = config->max_peers ? config->max_peers : PEERS_MAX;
-	listener->max_per_address = config->max_unauthenticated_per_address ? config->max_unauthenticated_per_address :
-									      STRANGERS_PER_ADDRESS_MAX;
+	listener->gate.max = STRANGERS_MAX;
+	listener->gate.max_per_host = listener->local ? STRANGERS_LOCAL_MAX :
+		config->max_unauthenticated_per_address ? config->max_unauthenticated_per_address : STRANGERS_PER_ADDRESS_MAX;
 	memcpy(listener->cluster_id, config->cluster_id, LINK_CLUSTER_BYTES);
 	if (listener->local || !config->ca_der)
 		return 0;
@@ -448,6 +481,7 @@ int link_listener_new(struct link_listener **ret_listener, struct link *link,
 	list_init(&listener->strangers);
 	list_init(&listener->peers);
 	link_post_init(&listener->release, on_release);
+	link_post_init(&listener->knock, on_knock);
 	if (!listener->local && !str_starts(config->address, "tls+tcp://"))
 		return error_set(error, LINK_E_ADDRESS, "'%s' is no address to listen on: write tls+tcp://HOST:PORT or ipc:///PATH",
 			config->address);
@@ -493,6 +527,9 @@ void link_listener_free(struct link_listener *listener)
 		peer->gone = NULL;
 	}
 	link_timer_deinit(&listener->pause);
+	link_post_cancel(&listener->knock);
+	if (listener->waiting)
+		nng_stream_free(take(listener->waiting));
 	listener->closing = true;
 	listener->link->owners--;
 	nng_stream_listener_close(listener->nng);

@@ -78,7 +78,7 @@ static void measure_restart(struct fleet *fleet)
 	size_t ready = 0;
 	double cpu, took;
 
-	fleet->ready = 0;
+	fleet->ready = fleet->failures = 0;
 	for (size_t i = 0; i < fleet->worker_count; i++)
 		fleet->workers[i].ready = false;
 	fleet_mark(fleet);
@@ -93,10 +93,11 @@ static void measure_restart(struct fleet *fleet)
 	print("the last is READY after", bench_percentile(fleet->ready_at, ready, 100), "s");
 	if (ready < fleet->worker_count)
 		printf("%zu workers were not back after %.0f s\n", fleet->worker_count - ready, BACK_S);
+	print("tries that came to nothing, a worker", (double)fleet->failures / (double)fleet->worker_count, "");
 	print("coordinator's CPU for that, a worker", cpu / (double)fleet->worker_count * 1e3, "ms");
 }
 
-static void measure(struct fleet *fleet)
+static void measure(struct fleet *fleet, bool only_restart)
 {
 	struct cluster *cluster = fleet->cluster;
 	struct cluster_memory empty, full, watched;
@@ -112,6 +113,11 @@ static void measure(struct fleet *fleet)
 	print("memory with its tasks", empty.private_kb / 1024, "MiB, private");
 	print("  of it a session, above an empty coordinator's 8 MiB",
 		(empty.private_kb - 8192) / n / (double)fleet->session_count, "kB");
+	if (only_restart) {
+		fleet_connect_consoles(fleet, true);
+		measure_restart(fleet);
+		return;
+	}
 	print("memory a worker's connection", (full.private_kb - empty.private_kb) / n, "kB, private");
 	print("CPU at rest, heartbeats only, nobody looks", cpu_over(fleet, REST_S), "% of a core");
 	cpu = cluster_cpu(cluster);
@@ -139,7 +145,7 @@ int main(int argc, char **argv)
 	cluster_init(&cluster);
 	fleet_init(&fleet, &cluster, workers, sessions, consoles);
 	printf("%zu workers with %zu sessions each, %zu consoles, over TLS\n", workers, sessions, consoles);
-	measure(&fleet);
+	measure(&fleet, argc > 4);
 	fleet_deinit(&fleet);
 	cluster_deinit(&cluster);
 	return 0;

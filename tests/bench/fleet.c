@@ -201,7 +201,14 @@ static void worker_connected(struct link_peer *peer, const struct link_welcome *
 	tell_inventory(worker);
 }
 
-static const struct link_dialer_ops worker_dialer_ops = { .connected = worker_connected };
+static void worker_failed(int code, const char *why, uint32_t retry_ms, void *userdata)
+{
+	struct fleet_worker *worker = userdata;
+
+	worker->fleet->failures++;
+}
+
+static const struct link_dialer_ops worker_dialer_ops = { .connected = worker_connected, .failed = worker_failed };
 
 static struct link_dialer *dial(struct fleet *fleet, bool tls, const struct key *key, Maestro__Role role, const char *name,
 	const struct link_dialer_ops *ops, void *userdata)

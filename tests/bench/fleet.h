@@ -37,8 +37,8 @@ struct fleet {
 	struct fleet_worker *workers;
 	struct fleet_console *consoles;
 	size_t worker_count, session_count, console_count;
-	size_t ready, consoles_ready, connecting;
-	bool tls;
+	size_t ready, consoles_ready;
+	size_t failures; /* of workers to connect */
 	struct fleet_news *ends, *statuses; /* by task */
 	double *latencies;                  /* ms, until the last console heard */
 	size_t latency_count, latency_size, expected;

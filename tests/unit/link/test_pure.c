@@ -1,6 +1,7 @@
 /* Keys, certificates, tokens, addresses, queues and parts: what needs no connection. */
 #include "tests/unit/link/harness.h"
 #include "proto/base/io.h"
+#include "proto/link/gate.h"
 #include "proto/link/outbox.h"
 #include "proto/wire/limit.h"
 #include "proto/wire/message.h"
@@ -33,6 +34,40 @@ static void test_keys(void **state)
 	key_wipe(&key);
 	assert_int_equal(key.secret_key[0] | key.secret_key[31], 0);
 	assert_int_equal(io_remove_tree(dir), 0);
+}
+
+/* The silent are shut out at once; who comes after peers that came through waits a moment, and only behind those. */
+static void test_gate(void **state)
+{
+	static const uint8_t silent[GATE_HOST_BYTES] = { 1 }, many[GATE_HOST_BYTES] = { 2 }, other[GATE_HOST_BYTES] = { 3 };
+	struct gate gate = { .max = 12, .max_per_host = 4 };
+
+	for (int i = 0; i < 4; i++) {
+		assert_int_equal(gate_ask(&gate, silent, 1000), GATE_OPEN);
+		assert_true(gate_enter(&gate, silent) && gate_enter(&gate, many));
+	}
+	assert_int_equal(gate_ask(&gate, silent, 1000), GATE_SHUT);
+	assert_int_equal(gate_ask(&gate, many, 1000), GATE_SHUT); /* nobody of them came through yet */
+	gate_leave(&gate, many, true, 1000);
+	assert_int_equal(gate_ask(&gate, many, 1001), GATE_OPEN);
+	assert_true(gate_enter(&gate, many));
+	assert_int_equal(gate_ask(&gate, many, 1002), GATE_WAIT);
+	assert_int_equal(gate_ask(&gate, silent, 1002), GATE_SHUT);
+	assert_int_equal(gate_ask(&gate, other, 1002), GATE_OPEN);
+	assert_int_equal(gate_ask(&gate, many, 1000 + GATE_LULL_MS), GATE_SHUT);
+	gate_leave(&gate, many, false, 5000); /* it was refused */
+	assert_true(gate_enter(&gate, many));
+	assert_int_equal(gate_ask(&gate, many, 5001), GATE_SHUT);
+	for (int i = 0; i < 4; i++)
+		assert_true(gate_enter(&gate, other));
+	assert_int_equal(gate_ask(&gate, (const uint8_t[GATE_HOST_BYTES]){ 4 }, 5002), GATE_SHUT);
+	for (int i = 0; i < 4; i++) {
+		gate_leave(&gate, silent, false, 6000);
+		gate_leave(&gate, many, true, 6000);
+		gate_leave(&gate, other, true, 6000);
+	}
+	assert_null(gate.hosts);
+	assert_int_equal(gate.inside, 0);
 }
 
 static void test_certificates(void **state)
@@ -241,6 +276,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_keys),
+		cmocka_unit_test(test_gate),
 		cmocka_unit_test(test_certificates),
 		cmocka_unit_test(test_tokens),
 		cmocka_unit_test(test_addresses),
