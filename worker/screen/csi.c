@@ -269,36 +269,35 @@ static void repeat(struct emulator *e)
 	print_repeat(e, code, min(param_count(e, 0), most));
 }
 
+/* The two parameters as a half-open range of at least two lines or columns. */
+static bool margin_range(const struct emulator *e, unsigned int end, unsigned int *ret_from, unsigned int *ret_to)
+{
+	unsigned int from = param_count(e, 0) - 1, to = param_value(e, 1);
+
+	if (to == 0 || to > end)
+		to = end;
+	if (from + 1 >= to)
+		return false;
+	*ret_from = from;
+	*ret_to = to;
+	return true;
+}
+
 static void set_margins(struct emulator *e)
 {
-	unsigned int top = param_count(e, 0) - 1, bottom = param_value(e, 1);
-
-	if (bottom == 0 || bottom > e->screen.rows)
-		bottom = e->screen.rows;
-	if (top + 1 >= bottom)
-		return;
-	e->top = top;
-	e->bottom = bottom;
-	move_absolute(e, 0, 0);
+	if (margin_range(e, e->screen.rows, &e->top, &e->bottom))
+		move_absolute(e, 0, 0);
 }
 
 /* DECSLRM while left and right margins are allowed, else SCOSC. */
 static void set_side_margins(struct emulator *e)
 {
-	unsigned int left = param_count(e, 0) - 1, right = param_value(e, 1);
-
-	if (!(e->modes & MODE_MARGINS)) {
-		if (e->parser.param_count == 0)
-			control_save(e);
-		return;
+	if (e->modes & MODE_MARGINS) {
+		if (margin_range(e, e->screen.cols, &e->left, &e->right))
+			move_absolute(e, 0, 0);
+	} else if (e->parser.param_count == 0) {
+		control_save(e);
 	}
-	if (right == 0 || right > e->screen.cols)
-		right = e->screen.cols;
-	if (left + 1 >= right)
-		return;
-	e->left = left;
-	e->right = right;
-	move_absolute(e, 0, 0);
 }
 
 static void restore_cursor(struct emulator *e)

@@ -186,7 +186,8 @@ static void move_cells(struct screen_row *row, unsigned int to, unsigned int fro
 		row->used = (uint16_t)(to + count);
 }
 
-void edit_insert_cells(struct emulator *emulator, unsigned int row, unsigned int col, unsigned int count)
+/* Moves what is right of the column by `count`, and blanks what that opens. */
+static void shift_cells(struct emulator *emulator, unsigned int row, unsigned int col, unsigned int count, bool insert)
 {
 	struct screen_row *line = &emulator->screen.row[row];
 	unsigned int right = emulator->right;
@@ -196,32 +197,26 @@ void edit_insert_cells(struct emulator *emulator, unsigned int row, unsigned int
 	if (count > right - col)
 		count = right - col;
 	edit_split(emulator, line, col);
-	edit_split(emulator, line, right - count);
+	edit_split(emulator, line, insert ? right - count : col + count);
 	edit_split(emulator, line, right);
 	spend(emulator, right - col);
-	move_cells(line, col + count, col, right - col - count);
-	fill(line, col, col + count, erase_style(emulator));
+	if (insert)
+		move_cells(line, col + count, col, right - col - count);
+	else
+		move_cells(line, col, col + count, right - col - count);
+	fill(line, insert ? col : right - count, insert ? col + count : right, erase_style(emulator));
 	line->wrapped = false;
 	screen_touch(&emulator->screen, line);
 }
 
+void edit_insert_cells(struct emulator *emulator, unsigned int row, unsigned int col, unsigned int count)
+{
+	shift_cells(emulator, row, col, count, true);
+}
+
 void edit_delete_cells(struct emulator *emulator, unsigned int row, unsigned int col, unsigned int count)
 {
-	struct screen_row *line = &emulator->screen.row[row];
-	unsigned int right = emulator->right;
-
-	if (col < emulator->left || col >= right)
-		return;
-	if (count > right - col)
-		count = right - col;
-	edit_split(emulator, line, col);
-	edit_split(emulator, line, col + count);
-	edit_split(emulator, line, right);
-	spend(emulator, right - col);
-	move_cells(line, col, col + count, right - col - count);
-	fill(line, right - count, right, erase_style(emulator));
-	line->wrapped = false;
-	screen_touch(&emulator->screen, line);
+	shift_cells(emulator, row, col, count, false);
 }
 
 static bool full_width(const struct emulator *emulator)

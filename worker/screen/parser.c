@@ -309,15 +309,26 @@ static const uint8_t *mixed_text(const uint8_t *at, const uint8_t *end, uint16_t
 	size_t count = 0;
 
 	for (; at + 1 < end && count < size; at++) {
-		bool begins = (unsigned int)(*at - 0xc2) <= 0xf4 - 0xc2 && (at[1] & 0xc0) == 0x80;
+		unsigned int begins = (at[0] - 0xc2U <= 0xf4 - 0xc2) & ((at[1] & 0xc0) == 0x80); /* no guess for the CPU */
 
 		codes[count] = alone[*at];
-		if (begins | !codes[count])
+		if (begins | (codes[count] == 0))
 			break;
 		count++;
 	}
 	*ret_count = count;
 	return at;
+}
+
+/* Among the next eight bytes. */
+static bool has_high(const uint8_t *at, const uint8_t *end)
+{
+	uint64_t bytes;
+
+	if (end - at < 8)
+		return *at >= 0x80;
+	memcpy(&bytes, at, sizeof(bytes));
+	return bytes & 0x8080808080808080ULL;
 }
 
 /* The parameters of a sequence at once; the table would do the same, one by one. */
@@ -340,15 +351,16 @@ static const uint8_t *take_piece(struct emulator *emulator, const uint8_t *at, c
 		return add_params(parser, at, end);
 	if (parser->state != GROUND)
 		return at;
-	text = end_of_text(at, end);
-	if (text < end && *text >= 0x80) {
+	if (has_high(at, end)) {
 		text = mixed_text(at, end, codes, ARRAY_SIZE(codes), &count);
 		if (count == 0)
-			return whole_code(emulator, at, end);
+			return *at >= 0x80 ? whole_code(emulator, at, end) : at;
 		print_codes(emulator, codes, count);
-	} else if (text > at) {
-		print_ascii(emulator, at, (size_t)(text - at));
+		return text;
 	}
+	text = end_of_text(at, end);
+	if (text > at)
+		print_ascii(emulator, at, (size_t)(text - at));
 	return text;
 }
 

@@ -105,31 +105,17 @@ static void close_part(struct emulator *emulator, unsigned int count, uint32_t l
 	advance(emulator, count, line_limit(emulator));
 }
 
-static struct screen_cell pen_cell(const struct emulator *emulator)
+/* One line's worth of text: bytes of ASCII, or codes. Returns how many it took. */
+static inline unsigned int print_part(struct emulator *emulator, const uint8_t *bytes, const uint16_t *codes, size_t len)
 {
-	return (struct screen_cell){ .style = emulator->pen_style, .width = 1, .flags = emulator->pen_flags };
-}
-
-static unsigned int print_ascii_part(struct emulator *emulator, const uint8_t *data, size_t len)
-{
+	struct screen_cell cell = { .width = 1 };
 	unsigned int count;
-	struct screen_cell *cells = open_part(emulator, len, &count), cell = pen_cell(emulator);
+	struct screen_cell *cells = open_part(emulator, len, &count);
 
+	cell.style = emulator->pen_style;
+	cell.flags = emulator->pen_flags;
 	for (unsigned int i = 0; i < count; i++) {
-		cell.glyph = data[i];
-		cells[i] = cell;
-	}
-	close_part(emulator, count, cell.glyph);
-	return count;
-}
-
-static unsigned int print_codes_part(struct emulator *emulator, const uint16_t *codes, size_t len)
-{
-	unsigned int count;
-	struct screen_cell *cells = open_part(emulator, len, &count), cell = pen_cell(emulator);
-
-	for (unsigned int i = 0; i < count; i++) {
-		cell.glyph = codes[i];
+		cell.glyph = bytes ? bytes[i] : codes[i];
 		cells[i] = cell;
 	}
 	close_part(emulator, count, cell.glyph);
@@ -144,7 +130,7 @@ void print_codes(struct emulator *emulator, const uint16_t *codes, size_t len)
 		else if (charset_special(emulator))
 			print_code(emulator, codes[done++]);
 		else
-			done += print_codes_part(emulator, codes + done, len - done);
+			done += print_part(emulator, NULL, codes + done, len - done);
 	}
 }
 
@@ -157,7 +143,7 @@ void print_ascii(struct emulator *emulator, const uint8_t *data, size_t len)
 			print_code(emulator, translate(emulator, data[done++]));
 			continue;
 		}
-		done += print_ascii_part(emulator, data + done, len - done);
+		done += print_part(emulator, data + done, NULL, len - done);
 	}
 }
 
