@@ -50,7 +50,7 @@ struct attach {
 	bool lost;               /* no connection, or the session's worker has none */
 	bool reopen;             /* the stream was closed, though the session lives */
 	uint64_t updated_ms;     /* when the picture last came */
-	size_t unsent_bytes;     /* typed while there was no connection, and so dropped */
+	size_t unsent_bytes;     /* typed while there was no connection, and dropped */
 	char notice[160];        /* on the last row, which it borrows; "": none */
 	struct copy copy;
 	bool copying, asked;     /* for the scrollback */
@@ -105,31 +105,41 @@ static void arm(struct attach *attach, uint64_t after_ms)
 	sd_event_source_set_enabled(attach->timer, after_ms ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
 }
 
-static void say(struct attach *attach, uint64_t for_ms, const char *text)
+static void show_notice(struct attach *attach, const char *text)
 {
 	bool longer = strlen(attach->notice) > strlen(text);
 
 	snprintf(attach->notice, sizeof(attach->notice), "%s", text);
-	arm(attach, for_ms);
 	if (longer)
 		redraw(attach);
 	else
 		draw(attach);
 }
 
+static void say(struct attach *attach, uint64_t for_ms, const char *text)
+{
+	arm(attach, for_ms);
+	show_notice(attach, text);
+}
+
 static void say_age(struct attach *attach)
 {
-	char text[sizeof(attach->notice)], age[48] = "", unsent[48] = "";
+	char text[sizeof(attach->notice)], age[48] = "", waiting[48] = "", unsent[48] = "";
+	size_t waiting_bytes = stream_waiting_bytes(attach->stream);
 
 	if (attach->updated_ms)
 		snprintf(age, sizeof(age), "picture %" PRIu64 " s old: ", (clock_boottime_ms() - attach->updated_ms) / 1000);
+	if (waiting_bytes)
+		snprintf(waiting, sizeof(waiting), "; %zu bytes of keys wait", waiting_bytes);
 	if (attach->unsent_bytes)
 		snprintf(unsent, sizeof(unsent), "; %zu bytes of keys not sent", attach->unsent_bytes);
-	snprintf(text, sizeof(text), " %sconnection lost, trying again%s ", age, unsent);
-	say(attach, AGE_MS, text);
+	snprintf(text, sizeof(text), " %sconnection lost, trying again%s%s ", age, waiting, unsent);
+	if (sd_event_source_get_enabled(attach->timer, NULL) <= 0)
+		arm(attach, AGE_MS); /* and no later for every key: it opens the stream again too */
+	show_notice(attach, text);
 }
 
-/* It is back. What was typed meanwhile is not sent later: by then it might mean something else. */
+/* It is back. What was typed long ago is not sent later: by then it might mean something else. */
 static void say_back(struct attach *attach)
 {
 	char text[sizeof(attach->notice)] = "";
@@ -139,7 +149,6 @@ static void say_back(struct attach *attach)
 	attach->unsent_bytes = 0;
 	say(attach, *text ? NOTICE_MS : 0, text);
 }
-
 
 /* --- copy mode ------------------------------------------------------------------------------------------------ */
 
@@ -307,7 +316,23 @@ static void on_driver(struct stream *stream, bool driving, bool driven, void *us
 		say(attach, NOTICE_MS, " your keys go to the session now ");
 }
 
-static const struct stream_ops stream_ops = { .updated = on_updated, .closed = on_stream_closed, .driver = on_driver };
+static void on_keys_lost(struct stream *stream, size_t bytes, bool unread, void *userdata)
+{
+	struct attach *attach = userdata;
+	char text[sizeof(attach->notice)];
+
+	if (unread) {
+		snprintf(text, sizeof(text), " the program does not read its keys: %zu bytes of them were dropped ", bytes);
+		say(attach, NOTICE_MS, text);
+		return;
+	}
+	attach->unsent_bytes += bytes;
+	if (!attach->lost)
+		say_back(attach);
+}
+
+static const struct stream_ops stream_ops = { .updated = on_updated, .closed = on_stream_closed, .driver = on_driver,
+	.keys_lost = on_keys_lost };
 
 static int open_stream(struct attach *attach)
 {
@@ -315,20 +340,22 @@ static int open_stream(struct attach *attach)
 		.drive = !attach->read_only, .asks = !attach->read_only, .take_over = attach->take_over, .cols = attach->cols,
 		.rows = attach->rows, .ops = &stream_ops, .userdata = attach };
 
-	attach->take_over = attach->reopen = attach->told = attach->driving = attach->driven = false;
-	stream_free(attach->stream);
-	attach->stream = NULL;
+	attach->take_over = false;
 	return stream_open(&attach->stream, attach->cli->client, &config);
+}
+
+static void reopen_stream(struct attach *attach)
+{
+	attach->reopen = attach->told = attach->driving = attach->driven = false;
+	stream_reopen(attach->stream);
 }
 
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct attach *attach = userdata;
 
-	if (attach->reopen && open_stream(attach)) {
-		attach->done = true;
-		return 0;
-	}
+	if (attach->reopen)
+		reopen_stream(attach);
 	if (attach->lost)
 		say_age(attach);
 	else
@@ -371,11 +398,10 @@ static void send_keys(struct attach *attach, const struct buf *keys)
 		stream_take_over(attach->stream); /* from nobody */
 	if (attach->told && attach->driven)
 		say_driver(attach);
-	else if (stream_send(attach->stream, keys->data, keys->len)) {
+	else if (stream_send(attach->stream, keys->data, keys->len))
 		attach->unsent_bytes += keys->len;
-		if (attach->lost)
-			say_age(attach);
-	}
+	if (attach->lost)
+		say_age(attach);
 }
 
 static void take_keys(struct attach *attach, const uint8_t *keys, size_t len)

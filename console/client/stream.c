@@ -1,12 +1,17 @@
 #include "console/client/stream.h"
+#include "console/client/typed.h"
+#include "proto/base/clock.h"
 
 #include <string.h>
+
+#define PIECE_BYTES (32u * 1024) /* of keys that are sent again */
 
 struct stream {
 	struct client *client;
 	struct client_listener listener;
 	struct stream_config config;
 	struct screen screen;
+	struct typed typed;     /* with drive */
 	uint32_t number;        /* on this connection */
 	uint64_t unacked;       /* frame that was not acknowledged, 0: none */
 	bool open, closed;
@@ -60,17 +65,87 @@ static void open_now(struct stream *stream)
 	open.has_cols = open.has_rows = config->drive && config->cols && config->rows;
 	open.cols = config->cols;
 	open.rows = config->rows;
+	if (config->drive)
+		typed_opened(&stream->typed);
+	open.has_input_source = open.has_input_offset = config->drive;
+	open.input_source = stream->typed.source;
+	open.input_offset = stream->typed.taken;
 	stream->open = send_body(stream, CHANNEL_INTERACTIVE, MAESTRO__ENVELOPE__BODY_STREAM_OPEN, &open) == 0;
 	if (stream->open)
 		stream->config.take_over = false; /* a connection that comes back takes nothing from who came between */
 }
 
+/* --- keys --- */
+
+static int send_keys(struct stream *stream, const void *data, size_t len, uint64_t offset)
+{
+	Maestro__StreamInput input = MAESTRO__STREAM_INPUT__INIT;
+
+	input.stream = stream->number;
+	input.has_data = true;
+	input.data = (ProtobufCBinaryData){ .len = len, .data = (uint8_t *)(uintptr_t)data };
+	if (stream->typed.counts != TYPED_UNCOUNTED) {
+		input.has_input_source = input.has_input_offset = true;
+		input.input_source = stream->typed.source;
+		input.input_offset = offset;
+		input.has_input_tell = input.input_tell = typed_asks(&stream->typed);
+	}
+	return send_body(stream, CHANNEL_INTERACTIVE, MAESTRO__ENVELOPE__BODY_STREAM_INPUT, &input);
+}
+
+/* Should that fail, the connection is as good as gone, and the next one begins with them. */
+static void send_again(struct stream *stream)
+{
+	const struct buf *bytes = &stream->typed.bytes;
+	int r = 0;
+
+	for (size_t at = 0; !r && at < bytes->len; at += PIECE_BYTES)
+		r = send_keys(stream, bytes->data + at, bytes->len - at < PIECE_BYTES ? bytes->len - at : PIECE_BYTES,
+			stream->typed.taken + at);
+}
+
+static void tell_lost(struct stream *stream, size_t bytes, bool unread)
+{
+	if (bytes && stream->config.ops->keys_lost)
+		stream->config.ops->keys_lost(stream, bytes, unread, stream->config.userdata);
+}
+
+static void take_counts(struct stream *stream, const Maestro__StreamFrame *frame)
+{
+	bool send = false;
+
+	if (frame->has_input_counts)
+		tell_lost(stream, typed_told_counts(&stream->typed, frame->input_counts), false);
+	if (frame->frame) /* a worker that knew how to count would have said so before its first picture */
+		tell_lost(stream, typed_told_counts(&stream->typed, false), false);
+	if (!frame->has_input_taken || !frame->has_input_source || frame->input_source != stream->typed.source)
+		return;
+	tell_lost(stream, typed_told_taken(&stream->typed, frame->input_taken, frame->has_input_gap && frame->input_gap,
+		clock_boottime_ms(), &send), false);
+	tell_lost(stream, frame->has_input_dropped ? frame->input_dropped : 0, true);
+	if (send)
+		send_again(stream);
+}
+
+static void take_driving(struct stream *stream, const Maestro__StreamFrame *frame)
+{
+	/* What is on its way to somebody else's session is dropped there, and must not come later. */
+	if (!frame->driving)
+		tell_lost(stream, typed_restart(&stream->typed), false);
+	if (stream->config.ops->driver)
+		stream->config.ops->driver(stream, frame->driving, frame->has_driven && frame->driven, stream->config.userdata);
+}
+
+/* --- what comes --- */
+
 static void take_frame(struct stream *stream, const Maestro__StreamFrame *frame)
 {
 	int r;
 
-	if (frame->has_driving && stream->config.ops->driver)
-		stream->config.ops->driver(stream, frame->driving, frame->has_driven && frame->driven, stream->config.userdata);
+	if (frame->has_driving)
+		take_driving(stream, frame);
+	if (stream->config.drive)
+		take_counts(stream, frame);
 	if (!frame->frame)
 		return;
 	r = screen_apply(&stream->screen, frame->update.data, frame->update.len);
@@ -91,6 +166,7 @@ static void take_close(struct stream *stream, const Maestro__StreamClose *close)
 
 	stream->open = false;
 	stream->closed = true;
+	typed_lost(&stream->typed, clock_boottime_ms());
 	client_unlisten(&stream->listener);
 	stream->config.ops->closed(stream, why ? why : "", stream->config.userdata);
 }
@@ -117,7 +193,11 @@ static void on_connected(struct client_listener *listener)
 
 static void on_disconnected(struct client_listener *listener, const char *why, uint32_t retry_ms)
 {
-	container_of(listener, struct stream, listener)->open = false;
+	struct stream *stream = container_of(listener, struct stream, listener);
+
+	if (stream->open)
+		typed_lost(&stream->typed, clock_boottime_ms());
+	stream->open = false;
 }
 
 static const struct client_listener_ops listener_ops = {
@@ -135,6 +215,8 @@ int stream_open(struct stream **ret_stream, struct client *client, const struct 
 	stream->client = client;
 	stream->config = *config;
 	stream->screen = SCREEN_NULL;
+	typed_init(&stream->typed);
+	stream->typed.counts = config->drive ? TYPED_UNKNOWN : TYPED_UNCOUNTED;
 	client_listen(client, &stream->listener, &listener_ops);
 	if (client_connected(client))
 		open_now(stream);
@@ -153,6 +235,7 @@ void stream_free(struct stream *stream)
 		send_body(stream, CHANNEL_INTERACTIVE, MAESTRO__ENVELOPE__BODY_STREAM_CLOSE, &close);
 	client_unlisten(&stream->listener);
 	screen_deinit(&stream->screen);
+	typed_deinit(&stream->typed);
 	free(stream);
 }
 
@@ -178,19 +261,38 @@ void stream_ack(struct stream *stream)
 	stream->unacked = 0;
 }
 
+void stream_reopen(struct stream *stream)
+{
+	if (!stream->closed)
+		return;
+	stream->closed = false;
+	client_listen(stream->client, &stream->listener, &listener_ops);
+	if (client_connected(stream->client))
+		open_now(stream);
+}
+
 int stream_send(struct stream *stream, const void *data, size_t len)
 {
-	Maestro__StreamInput input = MAESTRO__STREAM_INPUT__INIT;
-	int r;
+	struct typed *typed = &stream->typed;
+	uint64_t offset = typed_end(typed);
+	int r = 0;
 
-	if (!stream->open)
+	if (!stream->open && !typed_keeps(typed, clock_boottime_ms()))
 		return stream->closed ? LINK_E_CLOSED : CLIENT_E_UNREACHABLE;
-	input.stream = stream->number;
-	input.has_data = true;
-	input.data = (ProtobufCBinaryData){ .len = len, .data = (uint8_t *)(uintptr_t)data };
-	r = send_body(stream, CHANNEL_INTERACTIVE, MAESTRO__ENVELOPE__BODY_STREAM_INPUT, &input);
+	if (typed->counts != TYPED_UNCOUNTED)
+		r = typed_add(typed, data, len);
+	if (r || !stream->open || typed->waits)
+		return r;
+	r = send_keys(stream, data, len, offset);
 	client_flush(stream->client);
+	if (r && typed->counts != TYPED_UNCOUNTED)
+		typed_take_back(typed, len);
 	return r;
+}
+
+size_t stream_waiting_bytes(const struct stream *stream)
+{
+	return typed_waiting(&stream->typed);
 }
 
 int stream_take_over(struct stream *stream)

@@ -1,7 +1,8 @@
 /* One live screen: opened on a task, kept as a struct screen, closed.
  *
  * The picture stays when the connection is lost, and the stream opens itself again on the next one. A frame that
- * does not fit asks for a keyframe by itself. */
+ * does not fit asks for a keyframe by itself. Keys that were under way when something on the way died are sent again,
+ * once (console/client/typed.h), where the far side can count them. */
 #pragma once
 
 #include <stdbool.h>
@@ -20,6 +21,8 @@ struct stream_ops {
 	void (*closed)(struct stream *stream, const char *why, void *userdata);
 	/* Only with `asks`: whether our keys are taken now, and if not, whether somebody else's are. May be NULL. */
 	void (*driver)(struct stream *stream, bool driving, bool driven, void *userdata);
+	/* Keys that stream_send had taken will not be typed. `unread`: the program does not read them. May be NULL. */
+	void (*keys_lost)(struct stream *stream, size_t bytes, bool unread, void *userdata);
 };
 
 struct stream_config {
@@ -48,8 +51,13 @@ const struct screen *stream_screen(const struct stream *stream);
 bool stream_closed(const struct stream *stream);
 /* The newest frame was shown: the next may come. Harmless when there is none to acknowledge. */
 void stream_ack(struct stream *stream);
-/* Keys, as a terminal sends them. Dropped (with CLIENT_E_UNREACHABLE or LINK_E_CLOSED) when nobody can take them. */
+/* Opens one that the far side closed again, with the keys that wait. Harmless if it is open. */
+void stream_reopen(struct stream *stream);
+/* Keys, as a terminal sends them. While nobody can take them they wait for a while; dropped with CLIENT_E_UNREACHABLE or
+ * LINK_E_CLOSED when that is over, or was never possible. -ENOBUFS: 1 MiB waits. */
 int stream_send(struct stream *stream, const void *data, size_t len);
+/* Bytes of keys that were typed since the connection was lost, and wait. */
+size_t stream_waiting_bytes(const struct stream *stream);
 /* With `asks`: takes the keys from whoever has them. */
 int stream_take_over(struct stream *stream);
 /* A new size of the watching terminal; only with drive. */

@@ -25,5 +25,9 @@
 
 #define PROTOCOL_VERSION_MIN 1u
 #define PROTOCOL_VERSION_MAX 1u
+/* Of a holder towards its workers. 2: input is counted. */
+#define HOLDER_VERSION_MIN 1u
+#define HOLDER_VERSION_MAX 2u
+#define HOLDER_VERSION_COUNTS 2u
 #define DEFAULT_PORT 7717
 #define TLS_SERVER_NAME "maestro-coordinator"

@@ -80,6 +80,8 @@ struct session {
 	sd_event_source *quiet; /* since the last activity */
 	uint32_t modes;       /* of the newest picture */
 	enum modes_asked modes_asked;
+	bool greeted;         /* the holder said hello */
+	bool counts;          /* and counts what is typed */
 };
 
 /* A watcher of the coordinator's. */
@@ -92,6 +94,10 @@ struct stream {
 	bool drive;
 	bool asks;       /* drives only while no other that asks does; is told */
 	uint32_t told;   /* enum of streams.c: what it knows of who drives */
+	bool counting;   /* its keys are to be counted, under this name */
+	bool counting_told;
+	uint64_t source, begin; /* and from here on */
+	struct holder_taken taken; /* to be told, if source is not 0 */
 	struct watcher watcher;
 };
 
@@ -253,11 +259,23 @@ void streams_close(struct service *service, uint32_t number);
 void streams_ack(struct service *service, const Maestro__StreamAck *ack);
 void streams_input(struct service *service, const Maestro__StreamInput *input);
 void streams_screen(struct session *session, Maestro__HolderSeries kind, uint64_t frame, const void *data, size_t len);
+/* The holder says what it has taken. */
+void streams_taken(struct session *session, const struct holder_taken *taken);
 /* The session is over: last frames, then StreamClose. */
 void streams_end(struct session *session, const char *reason);
 void streams_drop_all(struct service *service);
 void streams_pump(struct service *service);
-/* A holder was connected to: watch what is watched. */
+/* A holder said hello: watch what is watched, count what is counted. */
 void streams_resume(struct session *session);
 /* Asks the holder for one picture, though nobody watches; input_pump is called when it is there. */
 void streams_ask_modes(struct session *session);
+
+/* --- counting.c: keys that are typed once, however often they come --- */
+/* The stream is opened, before anything is sent to it. */
+void counting_open(struct stream *stream, const Maestro__StreamOpen *open);
+/* Types what came; -errno: it was not, and nothing said so. */
+int counting_input(struct stream *stream, const Maestro__StreamInput *input);
+/* Asks the holder what it has of this stream's keys; again when another holder's connection is there. */
+void counting_ask(struct stream *stream);
+/* Tells a stream what it has to know before its next picture. Whether that is done. */
+bool counting_tell(struct stream *stream, enum channel channel);

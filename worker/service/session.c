@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include "proto/base/clock.h"
 #include "proto/base/io.h"
+#include "proto/wire/limit.h"
 #include "proto/wire/message.h"
 
 char *session_dir(const struct service *service, uint64_t task, uint32_t attempt)
@@ -100,6 +101,8 @@ static void on_hello(void *userdata, const struct holder_hello *hello)
 	struct session *session = userdata;
 
 	session->activity_ms = clock_boottime_ms();
+	session->greeted = true;
+	session->counts = hello->counts;
 	quiet_arm(session);
 	streams_resume(session);
 	if (!hello->exited)
@@ -123,6 +126,19 @@ static void on_activity(void *userdata, uint64_t output_bytes, const char *title
 static void on_screenshot(void *userdata, const void *data, size_t len)
 {
 	reading_screenshot(userdata, data, len);
+}
+
+static void on_taken(void *userdata, const struct holder_taken *taken)
+{
+	streams_taken(userdata, taken);
+}
+
+static void on_unsupported(void *userdata, uint32_t body)
+{
+	const struct session *session = userdata;
+
+	log_warning(session->service->log, "task=%" PRIu64 " attempt=%u: its holder is older than this worker and does not know message %u",
+		session->task, session->attempt, body);
 }
 
 static void tell_ended(struct session *session, const struct holder_exit *exit, const char *why)
@@ -172,6 +188,14 @@ static void on_closed(void *userdata, int r)
 	struct holder_id id;
 
 	holder_free(take(session->holder));
+	session->greeted = false;
+	if (r == -EPROTONOSUPPORT) { /* it lives, and whoever knows it will find it */
+		log_error(session->service->log, "task=%" PRIu64 " attempt=%u: its holder speaks no version of ours (%u to %u): "
+			"run the version of maestro-worker that started it", session->task, session->attempt, HOLDER_VERSION_MIN,
+			HOLDER_VERSION_MAX);
+		streams_end(session, "its holder is of another version than its worker");
+		return;
+	}
 	if (!session->exited && !holder_state_read(session->dir, &id) && !holder_verify(&id) && !session_connect(session))
 		return;
 	streams_end(session, "the session has ended");
@@ -190,6 +214,8 @@ static const struct holder_ops holder_ops = {
 	.screen = on_screen,
 	.activity = on_activity,
 	.screenshot = on_screenshot,
+	.taken = on_taken,
+	.unsupported = on_unsupported,
 	.exit = on_exit_told,
 	.closed = on_closed,
 };

@@ -157,6 +157,8 @@ static void send_frame(struct service *service, struct stream *stream, bool last
 	int r;
 
 	tell_driver(service, stream);
+	if (!counting_tell(stream, channel_of(stream)))
+		return; /* when the channel has room, or the holder has said hello */
 	r = watcher_next(&stream->watcher, clock_boottime_ms(), last, &update, &number);
 
 	if (r == WATCH_E_NOTHING)
@@ -312,6 +314,7 @@ static void begin(struct session *session, const Maestro__StreamOpen *open, stru
 	}
 	list_append(&session->service->streams, &stream->link);
 	tell_drivers(session);
+	counting_open(stream, open);
 	if (stream->drive)
 		resize(session, open->has_cols ? open->cols : 0, open->has_rows ? open->rows : 0);
 	tell_holder(session, stream->kind, first);
@@ -355,6 +358,18 @@ void streams_ack(struct service *service, const Maestro__StreamAck *ack)
 	set_pace(service);
 }
 
+void streams_taken(struct session *session, const struct holder_taken *taken)
+{
+	struct stream *stream;
+
+	list_for_each (stream, &session->service->streams, link) {
+		if (stream->session != session || !stream->counting || stream->source != taken->source)
+			continue;
+		stream->taken = *taken;
+		counting_tell(stream, channel_of(stream));
+	}
+}
+
 void streams_input(struct service *service, const Maestro__StreamInput *input)
 {
 	struct stream *stream = stream_find(service, input->stream);
@@ -366,12 +381,20 @@ void streams_input(struct service *service, const Maestro__StreamInput *input)
 	if (!stream || !stream->drive)
 		return;
 	resize(stream->session, input->has_cols ? input->cols : 0, input->has_rows ? input->rows : 0);
-	if (input->has_data && input->data.len && stream->session->holder && !stream->session->exited)
-		holder_send_input(stream->session->holder, input->data.data, input->data.len);
+	if (!input->has_data || !stream->session->holder || stream->session->exited || !counting_input(stream, input))
+		return;
+	/* Keys must not vanish unseen: opened again, it learns what was taken. */
+	send_close(service, stream->number, channel_of(stream), "the session's holder does not take keys");
+	stream_end(stream);
 }
 
 void streams_resume(struct session *session)
 {
+	struct stream *stream;
+
+	list_for_each (stream, &session->service->streams, link)
+		if (stream->session == session)
+			counting_ask(stream);
 	for (int kind = MAESTRO__HOLDER_SERIES__SERIES_ATTACHED; kind <= MAESTRO__HOLDER_SERIES__SERIES_TILE; kind++) {
 		struct series *series = series_of(session, (Maestro__HolderSeries)kind);
 

@@ -1,6 +1,7 @@
 #include "worker/session/client.h"
 #include "worker/session/socket.h"
 #include "proto/base/list.h"
+#include "proto/wire/limit.h"
 #include "proto/wire/message.h"
 #include "proto/wire/screen.h"
 
@@ -100,13 +101,16 @@ static int take_hello(struct holder *holder, const Maestro__HolderMessage *messa
 	const Maestro__HolderHello *from = message->hello;
 	struct holder_hello hello = { .id = { .task = from->task, .attempt = from->attempt, .pid = from->pid,
 		.start_time = from->start_time }, .program_pid = from->program_pid, .cols = from->cols, .rows = from->rows,
-		.exited = from->exited, .output_bytes = from->output_bytes };
+		.exited = from->exited, .output_bytes = from->output_bytes,
+		.counts = from->version_max >= HOLDER_VERSION_COUNTS };
 
 	if (holder->said_hello || from->run_id.len != sizeof(hello.id.run_id) ||
 		from->boot_id.len != sizeof(hello.id.boot_id) - 1)
 		return -EPROTO;
 	memcpy(hello.id.run_id, from->run_id.data, sizeof(hello.id.run_id));
 	memcpy(hello.id.boot_id, from->boot_id.data, from->boot_id.len);
+	if (from->version_min > HOLDER_VERSION_MAX || from->version_max < HOLDER_VERSION_MIN)
+		return -EPROTONOSUPPORT;
 	holder->said_hello = true;
 	if (holder->ops->hello)
 		holder->ops->hello(holder->userdata, &hello);
@@ -178,12 +182,31 @@ static int take_screenshot(struct holder *holder, const Maestro__HolderMessage *
 	return 0;
 }
 
+static int take_taken(struct holder *holder, const Maestro__HolderMessage *message)
+{
+	const Maestro__HolderTaken *from = message->taken;
+	struct holder_taken taken = { from->source, from->taken, from->has_dropped ? from->dropped : 0, from->has_gap && from->gap };
+
+	if (holder->ops->taken)
+		holder->ops->taken(holder->userdata, &taken);
+	return 0;
+}
+
+static int take_unsupported(struct holder *holder, const Maestro__HolderMessage *message)
+{
+	if (holder->ops->unsupported)
+		holder->ops->unsupported(holder->userdata, message->unsupported->body);
+	return 0;
+}
+
 static int (*const handlers[])(struct holder *holder, const Maestro__HolderMessage *message) = {
 	[MAESTRO__HOLDER_MESSAGE__BODY_HELLO] = take_hello,
 	[MAESTRO__HOLDER_MESSAGE__BODY_SCREEN] = take_screen,
 	[MAESTRO__HOLDER_MESSAGE__BODY_EXIT] = take_exit,
 	[MAESTRO__HOLDER_MESSAGE__BODY_ACTIVITY] = take_activity,
 	[MAESTRO__HOLDER_MESSAGE__BODY_SCREENSHOT_DATA] = take_screenshot,
+	[MAESTRO__HOLDER_MESSAGE__BODY_TAKEN] = take_taken,
+	[MAESTRO__HOLDER_MESSAGE__BODY_UNSUPPORTED] = take_unsupported,
 };
 
 /* A newer holder may say more than we know: that is passed over. */
@@ -296,22 +319,42 @@ int holder_send_ack(struct holder *holder, Maestro__HolderSeries series, uint64_
 	return queue(holder, &message);
 }
 
-int holder_send_input(struct holder *holder, const void *data, size_t len)
+static int send_input(struct holder *holder, Maestro__HolderInput *input, const uint8_t *data, size_t len)
 {
 	Maestro__HolderMessage message = MAESTRO__HOLDER_MESSAGE__INIT;
-	Maestro__HolderInput input = MAESTRO__HOLDER_INPUT__INIT;
-	int r = 0;
+	size_t at = 0;
+	int r;
 
 	if (holder->queued_bytes + len > QUEUE_BYTES_MAX)
 		return -ENOBUFS; /* all of it or nothing */
 	message.body_case = MAESTRO__HOLDER_MESSAGE__BODY_INPUT;
-	message.input = &input;
-	for (size_t at = 0; !r && at < len; at += input.data.len) {
-		input.data.data = (uint8_t *)(uintptr_t)data + at;
-		input.data.len = len - at < PIECE_BYTES ? len - at : PIECE_BYTES;
+	message.input = input;
+	do {
+		input->data.data = (uint8_t *)(uintptr_t)data + at;
+		input->data.len = len - at < PIECE_BYTES ? len - at : PIECE_BYTES;
 		r = queue(holder, &message);
-	}
+		at += input->data.len;
+		input->offset += input->data.len;
+	} while (!r && at < len);
 	return r;
+}
+
+int holder_send_input(struct holder *holder, const void *data, size_t len)
+{
+	Maestro__HolderInput input = MAESTRO__HOLDER_INPUT__INIT;
+
+	return len ? send_input(holder, &input, data, len) : 0;
+}
+
+int holder_send_typed(struct holder *holder, uint64_t source, uint64_t offset, const void *data, size_t len, bool tell)
+{
+	Maestro__HolderInput input = MAESTRO__HOLDER_INPUT__INIT;
+
+	input.has_source = input.has_offset = true;
+	input.source = source;
+	input.offset = offset;
+	input.has_tell = input.tell = tell;
+	return send_input(holder, &input, data, len);
 }
 
 int holder_send_resize(struct holder *holder, unsigned int cols, unsigned int rows)

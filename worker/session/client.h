@@ -60,6 +60,14 @@ struct holder_hello {
 	unsigned int cols, rows;
 	bool exited;          /* an exit follows */
 	uint64_t output_bytes; /* printed so far */
+	bool counts;          /* input with a source, see holder_send_typed */
+};
+
+/* What a holder has taken of a source. */
+struct holder_taken {
+	uint64_t source, taken;
+	uint64_t dropped; /* just now, for the program does not read */
+	bool gap;         /* something before the last input is missing */
 };
 
 /* Any may be NULL. */
@@ -72,10 +80,14 @@ struct holder_ops {
 	void (*activity)(void *userdata, uint64_t output_bytes, const char *title, size_t title_len, bool bell);
 	/* The whole answer to one holder_ask_screenshot, in the order asked. */
 	void (*screenshot)(void *userdata, const void *data, size_t len);
+	/* Asked for with holder_send_typed, or because something is wrong. */
+	void (*taken)(void *userdata, const struct holder_taken *taken);
+	/* A holder that is older than what it was sent: the message's number in HolderMessage. */
+	void (*unsupported)(void *userdata, uint32_t body);
 	/* All processes of the session are gone. The exit is on disk, or waits in the holder for room there; it is told once
 	 * on each connection. */
 	void (*exit)(void *userdata, const struct holder_exit *exit);
-	/* Once, last: r 0 if the holder closed, else an errno. Only holder_free may follow. */
+	/* Once, last: r 0 if the holder closed, else an errno; -EPROTONOSUPPORT: it speaks none of our versions. Only holder_free may follow. */
 	void (*closed)(void *userdata, int r);
 };
 
@@ -90,6 +102,9 @@ DEFINE_CLEANUP(struct holder *, holder_free)
 int holder_send_watch(struct holder *holder, Maestro__HolderSeries series, bool on, unsigned int rate_hz, bool keyframe);
 int holder_send_ack(struct holder *holder, Maestro__HolderSeries series, uint64_t frame);
 int holder_send_input(struct holder *holder, const void *data, size_t len);
+/* Bytes that the holder types once, however often they are sent: `offset` is where the first stands in all that this source
+ * sends. `tell`: ops->taken answers. A holder that does not count types them as holder_send_input. */
+int holder_send_typed(struct holder *holder, uint64_t source, uint64_t offset, const void *data, size_t len, bool tell);
 int holder_send_resize(struct holder *holder, unsigned int cols, unsigned int rows);
 /* grace_ms UINT64_MAX: the spec's; 0: SIGKILL at once. */
 int holder_send_kill(struct holder *holder, uint64_t grace_ms);

@@ -81,8 +81,8 @@ static void send_hello(struct peer *peer)
 	Maestro__HolderMessage message = MAESTRO__HOLDER_MESSAGE__INIT;
 	Maestro__HolderHello hello = MAESTRO__HOLDER_HELLO__INIT;
 
-	hello.version_min = PROTOCOL_VERSION_MIN;
-	hello.version_max = PROTOCOL_VERSION_MAX;
+	hello.version_min = HOLDER_VERSION_MIN;
+	hello.version_max = HOLDER_VERSION_MAX;
 	hello.task = session->id.task;
 	hello.attempt = session->id.attempt;
 	hello.run_id = (ProtobufCBinaryData){ STATE_RUN_ID_BYTES, session->id.run_id };

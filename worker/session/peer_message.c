@@ -23,13 +23,49 @@ static int take_ack(struct peer *peer, const Maestro__HolderMessage *message)
 	return 0;
 }
 
-static int take_input(struct peer *peer, const Maestro__HolderMessage *message)
+static void tell_taken(struct peer *peer, const struct source *source, size_t dropped, bool gap)
+{
+	Maestro__HolderMessage message = MAESTRO__HOLDER_MESSAGE__INIT;
+	Maestro__HolderTaken taken = MAESTRO__HOLDER_TAKEN__INIT;
+
+	taken.source = source->id;
+	taken.taken = source->taken;
+	taken.has_dropped = dropped != 0;
+	taken.dropped = dropped;
+	taken.has_gap = taken.gap = gap;
+	message.body_case = MAESTRO__HOLDER_MESSAGE__BODY_TAKEN;
+	message.taken = &taken;
+	peer_send(peer, &message);
+}
+
+/* Returns how many bytes were dropped. */
+static size_t type(struct peer *peer, const uint8_t *data, size_t len)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(peer->series); i++)
 		series_input(&peer->series[i]);
-	if (session_input(peer->session, message->input->data.data, message->input->data.len))
-		log_warning(&peer->session->log, "the program does not read its input: %zu bytes were dropped",
-			message->input->data.len);
+	if (!session_input(peer->session, data, len))
+		return 0;
+	log_warning(&peer->session->log, "the program does not read its input: %zu bytes were dropped", len);
+	return len;
+}
+
+static int take_input(struct peer *peer, const Maestro__HolderMessage *message)
+{
+	const Maestro__HolderInput *input = message->input;
+	uint64_t offset = input->has_offset ? input->offset : 0;
+	struct source *source;
+	size_t known, dropped = 0;
+
+	if (!input->has_source) {
+		type(peer, input->data.data, input->data.len);
+		return 0;
+	}
+	source = sources_get(&peer->session->sources, input->source, offset);
+	known = source_take(source, offset, input->data.len);
+	if (known < input->data.len)
+		dropped = type(peer, input->data.data + known, input->data.len - known);
+	if (dropped || known == SIZE_MAX || (input->has_tell && input->tell))
+		tell_taken(peer, source, dropped, known == SIZE_MAX);
 	return 0;
 }
 
@@ -98,6 +134,17 @@ static int (*const handlers[])(struct peer *peer, const Maestro__HolderMessage *
 	[MAESTRO__HOLDER_MESSAGE__BODY_MARK] = take_mark,
 };
 
+static void tell_unsupported(struct peer *peer, uint32_t body)
+{
+	Maestro__HolderMessage message = MAESTRO__HOLDER_MESSAGE__INIT;
+	Maestro__HolderUnsupported unsupported = MAESTRO__HOLDER_UNSUPPORTED__INIT;
+
+	unsupported.body = body;
+	message.body_case = MAESTRO__HOLDER_MESSAGE__BODY_UNSUPPORTED;
+	message.unsupported = &unsupported;
+	peer_send(peer, &message);
+}
+
 int peer_take(struct peer *peer, const void *data, size_t len)
 {
 	_cleanup_(message_deinit) struct message unpacked = MESSAGE_NULL;
@@ -108,7 +155,9 @@ int peer_take(struct peer *peer, const void *data, size_t len)
 	if (r)
 		return r;
 	message = (const Maestro__HolderMessage *)unpacked.base;
-	/* What a newer worker asks and we do not know is passed over. */
+	/* What a newer worker asks and we do not know. */
+	if (!message->body_case && message->base.n_unknown_fields)
+		tell_unsupported(peer, message->base.unknown_fields[0].tag);
 	if ((size_t)message->body_case >= ARRAY_SIZE(handlers) || !handlers[message->body_case])
 		return 0;
 	return handlers[message->body_case](peer, message);

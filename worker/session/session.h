@@ -19,6 +19,7 @@
 #include "worker/session/cgroup.h"
 #include "worker/session/hold.h"
 #include "worker/session/pty.h"
+#include "worker/session/sources.h"
 #include "worker/session/state.h"
 #include "worker/session/transcript.h"
 
@@ -59,6 +60,7 @@ struct session {
 	struct pty pty;
 	sd_event_source *pty_source;
 	struct buf input;
+	struct sources sources; /* of input that is counted */
 	struct buf behind; /* read and written down, but not shown yet */
 	bool wants_output; /* EPOLLOUT is asked for */
 	struct emulator *emulator;

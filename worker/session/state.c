@@ -76,8 +76,8 @@ static int create(const char *session_dir, Maestro__HolderHello *hello)
 
 	if (!path)
 		return -ENOMEM;
-	hello->version_min = PROTOCOL_VERSION_MIN;
-	hello->version_max = PROTOCOL_VERSION_MAX;
+	hello->version_min = HOLDER_VERSION_MIN;
+	hello->version_max = HOLDER_VERSION_MAX;
 	r = message_pack(hello, &packed);
 	if (!r)
 		r = io_create_file(path, packed.data, packed.len, 0600);

@@ -10,6 +10,7 @@
 #include "worker/session/environment.h"
 #include "worker/session/hold.h"
 #include "worker/session/series.h"
+#include "worker/session/sources.h"
 #include "worker/session/state.h"
 #include "worker/session/transcript.h"
 
@@ -19,6 +20,30 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+
+/* --- sources of input --- */
+
+static void test_sources(void **state)
+{
+	struct sources sources = { 0 };
+	struct source *source = sources_get(&sources, 5, 10);
+
+	assert_int_equal(source->taken, 10);
+	assert_int_equal(source_take(source, 10, 3), 0);
+	assert_int_equal(source_take(source, 10, 3), 3); /* all of it came before */
+	assert_int_equal(source_take(source, 0, 4), 4);
+	assert_int_equal(source_take(source, 11, 5), 2); /* two of the five */
+	assert_int_equal(source->taken, 16);
+	assert_true(source_take(source, 17, 1) == SIZE_MAX);
+	assert_int_equal(source_take(source, 16, 0), 0);
+	assert_int_equal(source->taken, 16);
+	for (uint64_t id = 100; id < 100 + SOURCES_MAX - 1; id++)
+		sources_get(&sources, id, 0);
+	assert_int_equal(sources_get(&sources, 5, 0)->taken, 16); /* still known */
+	sources_get(&sources, 1000, 0);
+	assert_int_equal(sources_get(&sources, 5, 0)->taken, 16); /* used last, so another one went */
+	assert_int_equal(sources_get(&sources, 100, 77)->taken, 77);
+}
 
 /* --- series ----------------------------------------------------------------------------------------------------- */
 
@@ -599,6 +624,7 @@ int main(void)
 {
 #define FILE_TEST(f) cmocka_unit_test_setup_teardown(f, make_dir, remove_dir)
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_sources),
 		cmocka_unit_test(test_series_one_frame_at_a_time),
 		cmocka_unit_test(test_series_rate),
 		cmocka_unit_test(test_series_pace),
