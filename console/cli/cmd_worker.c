@@ -213,7 +213,6 @@ static int act(struct cli *cli, Maestro__WorkerAction action, const char *word, 
 
 DEFINE_ACT(cordon, WORKER_CORDON, "cordoned")
 DEFINE_ACT(uncordon, WORKER_UNCORDON, "uncordoned")
-DEFINE_ACT(drain, WORKER_DRAIN, "draining")
 
 static int run_rm(struct cli *cli, const void *v, int count, char **operands, struct error *error)
 {
@@ -234,5 +233,4 @@ WORKER_COMMAND(ls, "ls", "list workers", "", plain_specs, 0);
 WORKER_COMMAND(show, "show", "show one worker", "NAME", plain_specs, 1);
 WORKER_COMMAND(cordon, "cordon", "give a worker no new tasks", "NAME", plain_specs, 1);
 WORKER_COMMAND(uncordon, "uncordon", "give it tasks again", "NAME", plain_specs, 1);
-WORKER_COMMAND(drain, "drain", "let a worker finish what it has, and leave", "NAME", plain_specs, 1);
 WORKER_COMMAND(rm, "rm", "forget a worker and its key", "[--lost] NAME", remove_specs, 1);
