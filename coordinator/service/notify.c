@@ -3,19 +3,15 @@
  * each for a limited time, and what does not fit into the queue is dropped and said so in the log. */
 #include "coordinator/service/internal.h"
 #include "proto/base/buf.h"
+#include "proto/base/child.h"
 #include "proto/base/clock.h"
-#include "proto/base/io.h"
 #include "proto/base/str.h"
 #include "proto/wire/names.h"
 
-#include <fcntl.h>
 #include <inttypes.h>
 #include <jansson.h>
-#include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -96,30 +92,21 @@ static json_t *describe(const struct notify *notify, const struct waiting *waiti
 		json_text(attempt ? attempt->commit_id : NULL));
 }
 
-/* The event in memory, ready to be read: no pipe that somebody would have to keep filling. */
-static int open_input(const struct notify *notify, const struct waiting *waiting, int *ret_fd)
+/* Returns a descriptor to read the event from. */
+static int open_input(const struct notify *notify, const struct waiting *waiting)
 {
-	_cleanup_close_ int fd = memfd_create("maestro-event", MFD_CLOEXEC);
-	json_t *json;
-	char *text;
-	int r;
+	_cleanup_free_ char *line = NULL;
+	json_t *json = describe(notify, waiting);
+	char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+	int len = text ? asprintf(&line, "%s\n", text) : -1;
 
-	if (fd < 0)
-		return -errno;
-	json = describe(notify, waiting);
-	text = json ? json_dumps(json, JSON_COMPACT) : NULL;
 	json_decref(json);
-	if (!text)
-		return -ENOMEM;
-	r = io_write_all(fd, text, strlen(text));
-	if (!r)
-		r = io_write_all(fd, "\n", 1);
 	free(text);
-	if (!r && lseek(fd, 0, SEEK_SET) < 0)
-		r = -errno;
-	if (!r)
-		*ret_fd = take_fd(&fd);
-	return r;
+	if (len < 0) {
+		line = NULL;
+		return -ENOMEM;
+	}
+	return child_input("maestro-event", line, (size_t)len);
 }
 
 /* --- running it ---------------------------------------------------------------------------------------------- */
@@ -151,7 +138,7 @@ static int on_job_end(sd_event_source *source, const siginfo_t *info, void *user
 		complain(notify, job->task, "was ended by signal", info->si_status);
 	else if (info->si_status)
 		complain(notify, job->task, "ended with exit status", info->si_status);
-	kill(-job->pid, SIGKILL); /* what it left behind: its time is over too */
+	child_kill(job->pid); /* what it left behind: its time is over too */
 	job_end(job);
 	run_waiting(notify);
 	return 0;
@@ -162,41 +149,17 @@ static int on_time(sd_event_source *source, uint64_t usec, void *userdata)
 	struct job *job = userdata;
 
 	complain(job->notify, job->task, "is stopped, its time is over: seconds", (int)(job->notify->time_ms / 1000));
-	kill(-job->pid, SIGKILL); /* its exit is noticed as any other */
+	child_kill(job->pid); /* its exit is noticed as any other */
 	return 0;
 }
 
-/* Signals as a program expects them, its own process group, the event on 0, nothing on 1, the log on 2. */
+/* The event on 0, nothing on 1, the log on 2. */
 static int spawn(const char *command, int input, pid_t *ret_pid)
 {
-	char *argv[] = { (char *)"sh", (char *)"-c", (char *)(uintptr_t)command, NULL };
-	posix_spawn_file_actions_t actions;
-	posix_spawnattr_t attributes;
-	sigset_t none, defaults;
-	int r;
+	const char *argv[] = { "sh", "-c", command, NULL };
+	struct child child = { .program = "/bin/sh", .argv = argv, .in = input, .out = CHILD_NULL, .err = CHILD_SHARED };
 
-	sigemptyset(&none);
-	sigemptyset(&defaults);
-	sigaddset(&defaults, SIGPIPE);
-	r = posix_spawn_file_actions_init(&actions);
-	if (r)
-		return -r;
-	r = posix_spawnattr_init(&attributes);
-	if (!r)
-		r = posix_spawn_file_actions_adddup2(&actions, input, STDIN_FILENO);
-	if (!r)
-		r = posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
-	if (!r)
-		r = posix_spawnattr_setflags(&attributes,
-			POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
-	posix_spawnattr_setsigmask(&attributes, &none);
-	posix_spawnattr_setsigdefault(&attributes, &defaults);
-	posix_spawnattr_setpgroup(&attributes, 0);
-	if (!r)
-		r = posix_spawn(ret_pid, "/bin/sh", &actions, &attributes, argv, environ);
-	posix_spawnattr_destroy(&attributes);
-	posix_spawn_file_actions_destroy(&actions);
-	return -r;
+	return child_spawn(&child, ret_pid);
 }
 
 static int watch_job(struct job *job)
@@ -216,16 +179,14 @@ static int start(struct notify *notify, struct job *job, const struct waiting *w
 	pid_t pid;
 	int r;
 
-	r = open_input(notify, waiting, &input);
-	if (!r)
-		r = spawn(notify->command, input, &pid);
+	input = open_input(notify, waiting);
+	r = input < 0 ? input : spawn(notify->command, input, &pid);
 	if (r)
 		return r;
 	*job = (struct job){ .notify = notify, .pid = pid, .task = waiting->row->task };
 	r = watch_job(job);
 	if (r) {
-		kill(-pid, SIGKILL);
-		waitpid(pid, NULL, 0);
+		child_end(pid);
 		job_end(job);
 	}
 	return r;
@@ -365,7 +326,7 @@ void notify_deinit(struct service *service)
 		return;
 	for (size_t i = 0; i < RUNNING_MAX; i++) {
 		if (notify->jobs[i].pid)
-			kill(-notify->jobs[i].pid, SIGKILL); /* nobody would stop it later */
+			child_kill(notify->jobs[i].pid); /* nobody would stop it later */
 		job_end(&notify->jobs[i]);
 	}
 	list_for_each_safe(waiting, next, &notify->queue, entry)

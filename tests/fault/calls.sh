@@ -37,7 +37,9 @@ one() {
 	wait "$worker" || status=$?
 	if [ $status -ne 0 ]; then
 		ended=$((ended + 1))
-		[ $status -lt 3 ] && grep -qE 'maestro-worker: |error ' "$place/faulty.log" || bad="$bad $id ($*): ended with $status: $(tail -n 3 "$place/faulty.log");"
+		# libconfuse and its lexer abort a program for which they find no memory while it reads its files; so does the
+		# sanitizer at the start of a thread.
+		grep -qE 'libConfuse|lexer\.l:|in yy_|sanitizer_linux.*pthread_getattr_np' "$place/faulty.log" || { [ $status -lt 3 ] && grep -qE 'maestro-worker: |error ' "$place/faulty.log" || bad="$bad $id ($*): ended with $status: $(tail -n 3 "$place/faulty.log");"; }
 	fi
 	cat "$place/faulty.log" >> "$place/faulty-all.log"
 	is_over "$id" || { start_sound; wait_for 60 is_over "$id" || bad="$bad $id ($*): $(state_of "$id") $(field_of "$id" waiting_for);"; halt KILL "$worker"; }

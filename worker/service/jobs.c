@@ -1,12 +1,10 @@
 #include "worker/service/jobs.h"
 
 #include <fcntl.h>
-#include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
+#include "proto/base/child.h"
 #include "proto/base/clock.h"
 #include "proto/base/io.h"
 #include "proto/base/list.h"
@@ -14,8 +12,6 @@
 #include "proto/wire/message.h"
 
 #define ANSWER_MAX_BYTES (LIMIT_MESSAGE_BYTES + 1024u * 1024)
-
-extern char **environ;
 
 struct jobs {
 	sd_event *event;
@@ -54,15 +50,6 @@ static void job_free(struct job *job)
 	buf_deinit(&job->in);
 	message_deinit(&job->result);
 	free(job);
-}
-
-/* Everything that the job started is in its process group. */
-static void kill_group(struct job *job)
-{
-	if (job->pid > 0) {
-		kill(-job->pid, SIGKILL);
-		kill(job->pid, SIGKILL);
-	}
 }
 
 static const Maestro__GitResult *job_result(const struct job *job)
@@ -133,7 +120,7 @@ static int on_output(sd_event_source *source, int fd, uint32_t events, void *use
 	if (job_read(job)) {
 		job->why = "maestro-git gave an answer that makes no sense";
 		sd_event_source_set_enabled(job->io, SD_EVENT_OFF);
-		kill_group(job);
+		child_kill(job->pid);
 	}
 	return 0;
 }
@@ -143,7 +130,7 @@ static int on_timeout(sd_event_source *source, uint64_t usec, void *userdata)
 	struct job *job = userdata;
 
 	job->why = "it took too long and was ended";
-	kill_group(job);
+	child_kill(job->pid);
 	return 0;
 }
 
@@ -158,52 +145,12 @@ static int on_exit_child(sd_event_source *source, const siginfo_t *info, void *u
 	else
 		snprintf(why, sizeof(why), "maestro-git was killed by signal %d", info->si_status);
 	job_read(job);
-	kill(-job->pid, SIGKILL); /* nothing of it outlives it */
+	child_kill(job->pid); /* nothing of it outlives it */
 	job->pid = 0;
 	jobs->running--;
 	sd_event_source_set_enabled(jobs->start, SD_EVENT_ONESHOT);
 	job_end(job, why);
 	return 0;
-}
-
-/* The whole job in a file of memory: no pipe that could be full. */
-static int message_fd(const struct buf *message)
-{
-	_cleanup_close_ int fd = memfd_create("maestro-git-job", MFD_CLOEXEC);
-	int r;
-
-	if (fd < 0)
-		return -errno;
-	r = io_write_all(fd, message->data, message->len);
-	if (r)
-		return r;
-	return lseek(fd, 0, SEEK_SET) < 0 ? -errno : take_fd(&fd);
-}
-
-static int spawn(struct job *job, int in, int out)
-{
-	char *argv[] = { job->jobs->program, NULL };
-	posix_spawn_file_actions_t actions;
-	posix_spawnattr_t attributes;
-	sigset_t none, all;
-	int r;
-
-	sigemptyset(&none);
-	sigfillset(&all);
-	posix_spawn_file_actions_init(&actions);
-	posix_spawn_file_actions_adddup2(&actions, in, STDIN_FILENO);
-	posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
-	posix_spawnattr_init(&attributes);
-	posix_spawnattr_setsigmask(&attributes, &none);
-	posix_spawnattr_setsigdefault(&attributes, &all);
-	posix_spawnattr_setpgroup(&attributes, 0);
-	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
-	r = -posix_spawn(&job->pid, job->jobs->program, &actions, &attributes, argv, environ);
-	posix_spawn_file_actions_destroy(&actions);
-	posix_spawnattr_destroy(&attributes);
-	if (r)
-		job->pid = 0;
-	return r;
 }
 
 static int watch(struct job *job)
@@ -221,25 +168,27 @@ static int watch(struct job *job)
 
 static int begin(struct job *job)
 {
+	const char *argv[] = { job->jobs->program, NULL };
+	struct child child = { .program = argv[0], .argv = argv, .err = CHILD_SHARED };
 	_cleanup_close_ int in = -1, out = -1;
 	int pair[2], r;
 
-	in = message_fd(&job->message);
+	in = child_input("maestro-git-job", job->message.data, job->message.len);
 	if (in < 0)
 		return in;
 	if (pipe2(pair, O_CLOEXEC) < 0)
 		return -errno;
 	job->out = pair[0];
 	out = pair[1];
+	child.in = in;
+	child.out = out;
 	r = io_set_nonblock(job->out, true);
 	if (!r)
-		r = spawn(job, in, out);
+		r = child_spawn(&child, &job->pid);
 	if (!r)
 		r = watch(job);
 	if (r) {
-		kill_group(job);
-		if (job->pid > 0)
-			waitpid(job->pid, NULL, 0);
+		child_end(job->pid);
 		job->pid = 0;
 	}
 	return r;
@@ -304,9 +253,7 @@ void jobs_free(struct jobs *jobs)
 	while ((job = list_first(&jobs->waiting, struct job, link)))
 		job_free(job);
 	while ((job = list_first(&jobs->active, struct job, link))) {
-		kill_group(job);
-		if (job->pid > 0)
-			waitpid(job->pid, NULL, 0);
+		child_end(job->pid);
 		job_free(job);
 	}
 	sd_event_source_disable_unref(jobs->start);
@@ -350,7 +297,7 @@ void job_cancel(struct job *job)
 {
 	job->why = "it was cancelled";
 	if (job->pid > 0)
-		kill_group(job);
+		child_kill(job->pid);
 	else
 		job->not_after_ms = 0; /* still waits: ended by on_start, in its turn */
 }

@@ -1,22 +1,19 @@
 #include "worker/service/probe.h"
 
 #include <fcntl.h>
-#include <signal.h>
-#include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "proto/base/buf.h"
+#include "proto/base/child.h"
 #include "proto/base/io.h"
 #include "proto/base/str.h"
 
 #define OUTPUT_MAX_BYTES 4096u
 #define ASK_AGAIN_US (300ull * 1000 * 1000)
 #define LOW_PRIORITY 10
-
-extern char **environ;
 
 enum question { QUESTION_VERSION, QUESTION_LOGIN, QUESTION_COUNT };
 
@@ -61,12 +58,6 @@ static void asked(struct probe *probe)
 	probe->pid = 0;
 	buf_deinit(&probe->text);
 	probe->text = BUF_LIMIT(OUTPUT_MAX_BYTES);
-}
-
-static void kill_program(const struct probe *probe)
-{
-	if (probe->pid > 0)
-		kill(-probe->pid, SIGKILL);
 }
 
 /* What the program printed, as far as we keep it: it is in the pipe, which is larger. */
@@ -114,7 +105,7 @@ static int on_exit_child(sd_event_source *source, const siginfo_t *info, void *u
 	struct answer *answer = &probe->answers[probe->adapter], before = *answer;
 
 	read_output(probe);
-	kill_program(probe); /* nothing of it outlives it */
+	child_kill(probe->pid); /* nothing of it outlives it */
 	if (probe->question == QUESTION_LOGIN)
 		take_login(probe, answer, info);
 	else if (info->si_code == CLD_EXITED && info->si_status == 0)
@@ -135,39 +126,23 @@ static int on_timeout(sd_event_source *source, uint64_t usec, void *userdata)
 
 	log_info(probe->log, "%s did not answer in %u s what it was asked",
 		adapter_name(adapter_at(probe->adapters, probe->adapter)), PROBE_LIMIT_MS / 1000);
-	kill_program(probe);
+	child_kill(probe->pid);
 	return 0;
 }
 
 static int spawn(struct probe *probe, const char *program, const char *const *argv)
 {
-	posix_spawn_file_actions_t actions;
-	posix_spawnattr_t attributes;
-	sigset_t none, all;
+	struct child child = { .program = program, .argv = argv, .in = CHILD_NULL, .err = CHILD_NULL };
 	int pair[2], r;
 
 	if (pipe2(pair, O_CLOEXEC) < 0)
 		return -errno;
 	probe->out = pair[0];
+	child.out = pair[1];
 	r = io_set_nonblock(probe->out, true);
-	sigemptyset(&none);
-	sigfillset(&all);
-	posix_spawn_file_actions_init(&actions);
-	posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-	posix_spawn_file_actions_adddup2(&actions, pair[1], STDOUT_FILENO);
-	posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
-	posix_spawnattr_init(&attributes);
-	posix_spawnattr_setsigmask(&attributes, &none);
-	posix_spawnattr_setsigdefault(&attributes, &all);
-	posix_spawnattr_setpgroup(&attributes, 0);
-	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
 	if (!r)
-		r = -posix_spawn(&probe->pid, program, &actions, &attributes, (char *const *)(uintptr_t)argv, environ);
-	posix_spawn_file_actions_destroy(&actions);
-	posix_spawnattr_destroy(&attributes);
+		r = child_spawn(&child, &probe->pid);
 	close(pair[1]);
-	if (r)
-		probe->pid = 0;
 	return r;
 }
 
@@ -178,10 +153,12 @@ static int ask(struct probe *probe, const char *program)
 	if (r)
 		return r;
 	setpriority(PRIO_PROCESS, (id_t)probe->pid, LOW_PRIORITY);
-	r = sd_event_add_child(probe->event, &probe->child, probe->pid, WEXITED, on_exit_child, probe);
+	r = sd_event_add_time_relative(probe->event, &probe->timer, CLOCK_BOOTTIME, PROBE_LIMIT_MS * 1000ull, 1000000,
+		on_timeout, probe);
 	if (r >= 0)
-		r = sd_event_add_time_relative(probe->event, &probe->timer, CLOCK_BOOTTIME, PROBE_LIMIT_MS * 1000ull, 1000000,
-			on_timeout, probe);
+		r = sd_event_add_child(probe->event, &probe->child, probe->pid, WEXITED, on_exit_child, probe);
+	if (r < 0)
+		child_end(probe->pid);
 	return r < 0 ? r : 0;
 }
 
@@ -230,7 +207,6 @@ static int on_next(sd_event_source *source, void *userdata)
 				continue;
 			if (!ask(probe, program))
 				return 0;
-			kill_program(probe);
 			asked(probe);
 		}
 	plan_again(probe);
@@ -276,9 +252,7 @@ void probe_free(struct probe *probe)
 {
 	if (!probe)
 		return;
-	kill_program(probe);
-	if (probe->pid > 0)
-		waitpid(probe->pid, NULL, 0);
+	child_end(probe->pid);
 	asked(probe);
 	buf_deinit(&probe->text);
 	sd_event_source_disable_unref(probe->next);

@@ -1,16 +1,14 @@
 #include "worker/session/client.h"
+#include "proto/base/child.h"
 #include "proto/base/io.h"
 #include "proto/wire/frame.h"
 #include "proto/wire/install.h"
 #include "proto/wire/message.h"
 
 #include <fcntl.h>
-#include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
 
 #define SPEC_BYTES_MAX (2u * 1024 * 1024)
@@ -77,56 +75,24 @@ static int pack_spec(const struct holder_spec *spec, struct buf *out)
 	return message_pack_framed(&message, out);
 }
 
-/* In memory rather than through a pipe: writing it can never wait for the reader. */
-static int spec_fd(const struct holder_spec *spec, int *ret_fd, struct error *error)
+/* Returns a descriptor to read the spec from. */
+static int open_spec(const struct holder_spec *spec, struct error *error)
 {
 	_cleanup_(buf_deinit) struct buf packed = BUF_LIMIT(SPEC_BYTES_MAX);
-	_cleanup_close_ int fd = -1;
 	int r;
 
 	r = pack_spec(spec, &packed);
 	if (r == -EMSGSIZE)
 		return error_set(error, -E2BIG, "arguments and environment of the session are above %u bytes", SPEC_BYTES_MAX);
-	if (r)
-		return r;
-	fd = memfd_create("holder-spec", MFD_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	r = io_write_all(fd, packed.data, packed.len);
-	if (r)
-		return r;
-	if (lseek(fd, 0, SEEK_SET) < 0)
-		return -errno;
-	*ret_fd = take_fd(&fd);
-	return 0;
+	return r ? r : child_input("holder-spec", packed.data, packed.len);
 }
 
-static int execute(const char *program, int in_fd, int out_fd, pid_t *ret_pid)
+static int execute(const char *program, int in, int out, pid_t *ret_pid)
 {
-	char *argv[] = { (char *)(uintptr_t)program, NULL };
-	posix_spawn_file_actions_t actions;
-	posix_spawnattr_t attributes;
-	sigset_t none, all;
-	int r;
+	const char *argv[] = { program, NULL };
+	struct child child = { .program = program, .argv = argv, .in = in, .out = out, .err = CHILD_SHARED };
 
-	sigemptyset(&none);
-	sigfillset(&all);
-	posix_spawn_file_actions_init(&actions);
-	posix_spawnattr_init(&attributes);
-	r = posix_spawn_file_actions_adddup2(&actions, in_fd, 0);
-	if (!r)
-		r = posix_spawn_file_actions_adddup2(&actions, out_fd, 1);
-	if (!r)
-		r = posix_spawnattr_setsigmask(&attributes, &none);
-	if (!r)
-		r = posix_spawnattr_setsigdefault(&attributes, &all);
-	if (!r)
-		r = posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-	if (!r)
-		r = posix_spawn(ret_pid, program, &actions, &attributes, argv, environ);
-	posix_spawnattr_destroy(&attributes);
-	posix_spawn_file_actions_destroy(&actions);
-	return -r;
+	return child_spawn(&child, ret_pid);
 }
 
 /* The first process forks and leaves before anything is answered, so this does not wait for long. */
@@ -214,10 +180,11 @@ static int start(struct holder_spawn *spawn, sd_event *event, const struct holde
 	int r, pipe_fds[2];
 
 	r = install_libexec("maestro-session", &program, error);
-	if (!r)
-		r = spec_fd(spec, &in_fd, error);
 	if (r)
 		return r;
+	in_fd = open_spec(spec, error);
+	if (in_fd < 0)
+		return in_fd;
 	if (pipe2(pipe_fds, O_CLOEXEC) < 0)
 		return -errno;
 	spawn->fd = pipe_fds[0];
