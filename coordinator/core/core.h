@@ -126,6 +126,13 @@ uint64_t core_deadline(const struct core *core);
 /* The prompt of a task that is over is not kept here, nor after a retry: in full views, and in a Start that is sent, it is
  * then empty, and whoever has the rows puts it in from the task's spec. */
 Maestro__Task *core_view_task(const struct core *core, uint64_t task, bool in_full, uint64_t now_ms);
+/* The same, not in full and not copied: it points into the core, and is good until the next core_handle, where it is. False: no
+ * such task. */
+struct core_task_look {
+	Maestro__Task task;
+	Maestro__AgentStatus status;
+};
+bool core_look_task(const struct core *core, uint64_t task, uint64_t now_ms, struct core_task_look *ret_look);
 Maestro__Worker *core_view_worker(const struct core *core, const char *name);
 Maestro__Project *core_view_project(const struct core *core, const char *name);
 /* In order of ids and of names. The callback must not change the core. */

@@ -119,34 +119,50 @@ static bool view_attempts(const struct task *task, Maestro__Attempt **ret_attemp
 	return true;
 }
 
+static void look(const struct task *task, bool in_full, uint64_t now_ms, struct core_task_look *ret_look)
+{
+	const struct attempt *attempt = current_attempt(task);
+	Maestro__Task *view = &ret_look->task;
+
+	maestro__task__init(view);
+	view_row(&task->row, view);
+	view_spec(task->spec, in_full, view);
+	view->worker = attempt ? attempt->row.worker : NULL;
+	view->branch = attempt ? attempt->row.branch : NULL;
+	view->has_session = true;
+	view->session = attempt ? (Maestro__SessionState)attempt->row.session : MAESTRO__SESSION_STATE__SESSION_NONE;
+	view->has_waiting_for = task->row.state == QUEUED && task_waiting_for(task);
+	view->waiting_for = bytes_of(task_waiting_for(task));
+	if (task->has_status && task->status.attempt == task->row.attempt) {
+		view_status(task, now_ms, &ret_look->status);
+		view->status = &ret_look->status;
+	}
+}
+
+bool core_look_task(const struct core *core, uint64_t id, uint64_t now_ms, struct core_task_look *ret_look)
+{
+	const struct task *task = find_task(core, id);
+
+	if (task)
+		look(task, false, now_ms, ret_look);
+	return task != NULL;
+}
+
 Maestro__Task *core_view_task(const struct core *core, uint64_t id, bool in_full, uint64_t now_ms)
 {
 	const struct task *task = find_task(core, id);
-	const struct attempt *attempt = task ? current_attempt(task) : NULL;
 	_cleanup_free_ Maestro__Attempt *attempts = NULL;
 	_cleanup_free_ Maestro__Attempt **pointers = NULL;
-	Maestro__Task view = MAESTRO__TASK__INIT;
-	Maestro__AgentStatus status;
+	struct core_task_look view;
 
 	if (!task)
 		return NULL;
-	view_row(&task->row, &view);
-	view_spec(task->spec, in_full, &view);
-	view.worker = attempt ? attempt->row.worker : NULL;
-	view.branch = attempt ? attempt->row.branch : NULL;
-	view.has_session = true;
-	view.session = attempt ? (Maestro__SessionState)attempt->row.session : MAESTRO__SESSION_STATE__SESSION_NONE;
-	view.has_waiting_for = task->row.state == QUEUED && task_waiting_for(task);
-	view.waiting_for = bytes_of(task_waiting_for(task));
-	if (task->has_status && task->status.attempt == task->row.attempt) {
-		view_status(task, now_ms, &status);
-		view.status = &status;
-	}
+	look(task, in_full, now_ms, &view);
 	if (in_full && !view_attempts(task, &attempts, &pointers))
 		return NULL;
-	view.n_attempts = in_full ? task->attempt_count : 0;
-	view.attempts = pointers;
-	return message_copy(&view);
+	view.task.n_attempts = in_full ? task->attempt_count : 0;
+	view.task.attempts = pointers;
+	return message_copy(&view.task);
 }
 
 static void view_info(const Maestro__WorkerInfo *info, Maestro__Worker *view)

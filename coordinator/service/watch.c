@@ -17,8 +17,10 @@
 /* One page that is being filled. */
 struct page {
 	struct conn *conn;
+	uint64_t now_ms;
 	Maestro__Snapshot message;
-	Maestro__Task *tasks[PAGE_TASKS];
+	struct core_task_look looks[PAGE_TASKS];
+	Maestro__Task *tasks[PAGE_TASKS]; /* in looks */
 	Maestro__Worker *workers[PAGE_TASKS];
 	Maestro__Project *projects[PAGE_TASKS];
 	Maestro__Question *questions[PAGE_TASKS];
@@ -45,8 +47,6 @@ static void page_send(struct page *page, bool last)
 	envelope.snapshot = &page->message;
 	if (!page->r)
 		page->r = conn_send(page->conn, CHANNEL_CONTROL, &envelope);
-	for (size_t i = 0; i < page->message.n_tasks; i++)
-		maestro__task__free_unpacked(page->tasks[i], NULL);
 	for (size_t i = 0; i < page->message.n_workers; i++)
 		maestro__worker__free_unpacked(page->workers[i], NULL);
 	for (size_t i = 0; i < page->message.n_projects; i++)
@@ -59,10 +59,10 @@ static void page_send(struct page *page, bool last)
 static void page_task(uint64_t task, void *userdata)
 {
 	struct page *page = userdata;
-	Maestro__Task *view = core_view_task(service_core(page->conn->service), task, false, clock_boottime_ms());
+	struct core_task_look *look = &page->looks[page->message.n_tasks];
 
-	if (view)
-		page->tasks[page->message.n_tasks++] = view;
+	if (core_look_task(service_core(page->conn->service), task, page->now_ms, look))
+		page->tasks[page->message.n_tasks++] = &look->task;
 	if (page->message.n_tasks == PAGE_TASKS)
 		page_send(page, false);
 }
@@ -102,9 +102,12 @@ static void page_question(uint64_t question, void *userdata)
 
 static void send_snapshot(struct conn *conn)
 {
-	struct page page = { .conn = conn };
+	struct page page;
 	const struct core *core = service_core(conn->service);
 
+	page.conn = conn;
+	page.now_ms = clock_boottime_ms();
+	page.r = 0;
 	page_start(&page);
 	core_each_question(core, true, page_question, &page);
 	core_each_project(core, page_project, &page);
@@ -213,9 +216,10 @@ static void tell_dirty(struct service *service, const struct dirty *dirty)
 {
 	const struct core *core = service_core(service);
 	Maestro__Change change = MAESTRO__CHANGE__INIT;
+	struct core_task_look look;
 
 	if (dirty->kind == 't')
-		change.task = core_view_task(core, dirty->task, false, clock_boottime_ms());
+		change.task = core_look_task(core, dirty->task, clock_boottime_ms(), &look) ? &look.task : NULL;
 	else if (dirty->kind == 'w')
 		change.worker = core_view_worker(core, dirty->name);
 	else if (dirty->kind == 'q')
@@ -229,8 +233,6 @@ static void tell_dirty(struct service *service, const struct dirty *dirty)
 		change.removed_project = dirty->kind == 'p' ? dirty->name : NULL;
 	}
 	tell_all(service, &change);
-	if (change.task)
-		maestro__task__free_unpacked(change.task, NULL);
 	if (change.worker)
 		maestro__worker__free_unpacked(change.worker, NULL);
 	if (change.project)
@@ -302,20 +304,18 @@ void watch_settled(struct service *service)
 
 void watch_status(struct service *service, uint64_t task, uint32_t attempt)
 {
-	Maestro__Task *view = list_empty(&service->watchers) ? NULL :
-			      core_view_task(service_core(service), task, false, clock_boottime_ms());
 	Maestro__Change change = MAESTRO__CHANGE__INIT;
 	Maestro__StatusReport report = MAESTRO__STATUS_REPORT__INIT;
+	struct core_task_look look;
 
-	if (view && view->status) {
-		report.task = task;
-		report.attempt = attempt;
-		report.status = view->status;
-		change.status = &report;
-		tell_all(service, &change);
-	}
-	if (view)
-		maestro__task__free_unpacked(view, NULL);
+	if (list_empty(&service->watchers) || !core_look_task(service_core(service), task, clock_boottime_ms(), &look) ||
+		!look.task.status)
+		return;
+	report.task = task;
+	report.attempt = attempt;
+	report.status = look.task.status;
+	change.status = &report;
+	tell_all(service, &change);
 }
 
 void watch_writable(struct conn *conn)
