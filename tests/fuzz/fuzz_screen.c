@@ -65,6 +65,41 @@ static void send(struct session *session)
 	buf_deinit(&update);
 }
 
+/* A character that only the edge of the screen kept from becoming two columns wide: printed elsewhere it would. */
+static bool cramped(const struct screen *screen, const struct screen_cell *cell)
+{
+	char buffer[SCREEN_CLUSTER_BYTES_MAX];
+	const char *text;
+	size_t len = screen_cell_text(screen, cell, buffer, &text);
+
+	return cell->width == 1 && (memmem(text, len, "\xef\xb8\x8f", 3) || memmem(text, len, "\xf0\x9f\x87", 3));
+}
+
+static bool any_cramped(const struct screen *screen)
+{
+	for (unsigned int i = 0; i < screen->rows; i++)
+		for (unsigned int j = 0; j < screen->row[i].used; j++)
+			if (cramped(screen, &screen->row[i].cells[j]))
+				return true;
+	return false;
+}
+
+/* Written down and taken by another terminal, it is the same picture. */
+static void check_snapshot(const struct session *session)
+{
+	const struct screen *screen = emulator_screen(session->emulator);
+	_cleanup_(emulator_free_p) struct emulator *again = NULL;
+	_cleanup_(buf_deinit) struct buf stream = BUF_NULL;
+
+	if (!emulator_settled(session->emulator) || any_cramped(screen))
+		return;
+	require(emulator_snapshot(session->emulator, &stream) == 0);
+	require(emulator_new(&again, screen->cols, screen->rows, 0) == 0);
+	emulator_write(again, stream.data, stream.len);
+	require(screen_equal(screen, emulator_screen(again)));
+	require(!emulator_has_reply(again));
+}
+
 static void write_part(struct session *session, const uint8_t *data, size_t len)
 {
 	struct buf reply = BUF_NULL;
@@ -103,6 +138,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		send(&session);
 		data = next + 4;
 	}
+	check_snapshot(&session);
 	require(emulator_text(session.emulator, &text) == 0);
 	for (size_t i = 0; i < emulator_scrollback_count(session.emulator); i++)
 		require(emulator_scrollback_text(session.emulator, emulator_scrollback_first(session.emulator) + i, &text) ==

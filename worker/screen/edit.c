@@ -286,6 +286,7 @@ void edit_scroll_up(struct emulator *emulator, unsigned int top, unsigned int bo
 void edit_scroll_down(struct emulator *emulator, unsigned int top, unsigned int bottom, unsigned int count)
 {
 	unsigned int height = bottom - top;
+	struct screen_row *last;
 
 	if (count > height)
 		count = height;
@@ -300,6 +301,11 @@ void edit_scroll_down(struct emulator *emulator, unsigned int top, unsigned int 
 	}
 	spend(emulator, height + (size_t)count * emulator->screen.cols / 4);
 	screen_scroll(&emulator->screen, top, bottom, -(int)count);
+	last = &emulator->screen.row[bottom - 1];
+	if (bottom == emulator->screen.rows && last->wrapped) { /* what it went on in is gone */
+		last->wrapped = false;
+		screen_touch(&emulator->screen, last);
+	}
 	if (erase_style(emulator))
 		fill_exposed(emulator, top, top + count);
 }

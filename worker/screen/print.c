@@ -13,12 +13,21 @@ static unsigned int line_limit(const struct emulator *emulator)
 	return emulator->screen.cursor_col < emulator->right ? emulator->right : emulator->screen.cols;
 }
 
+/* Whether there will be a row below this one. */
+static bool goes_on(const struct emulator *emulator)
+{
+	const struct screen *screen = &emulator->screen;
+
+	return screen->cursor_row + 1 < screen->rows ||
+		(emulator->bottom == screen->rows && emulator->left == 0 && emulator->right == screen->cols);
+}
+
 static void wrap(struct emulator *emulator)
 {
 	struct screen *screen = &emulator->screen;
 
 	emulator->pending_wrap = false;
-	if (screen->cursor_col + 1 == screen->cols) {
+	if (screen->cursor_col + 1 == screen->cols && goes_on(emulator)) {
 		cursor_row(emulator)->wrapped = true;
 		screen_touch(screen, cursor_row(emulator));
 	}

@@ -193,6 +193,8 @@ static void take_rows(struct flow *flow, unsigned int rows, uint64_t top, struct
 			&row->wrapped);
 		row->mark = scrollback_prompt(&flow->out, top + i - flow->out.first);
 	}
+	if (end - top > rows)
+		grid->row[rows - 1].wrapped = false; /* what it went on in is gone */
 	scrollback_truncate(&flow->out, end - top);
 	grid->cursor_row = (unsigned int)(flow->cursor_line - top);
 	if (grid->cursor_row >= rows)

@@ -3,7 +3,8 @@
  *
  * The order matters: what moves the cursor (margins, origin) goes before the cursor, and what would let the next
  * character join the last one, or forget that the line is full, goes before the last character, which is printed
- * again where it stands. */
+ * again where it stands. One thing is not kept: an emoji that the edge of the screen left one column wide, and that a resize
+ * took away from there, becomes two columns wide. */
 #include <stdio.h>
 #include <string.h>
 #include "worker/screen/internal.h"

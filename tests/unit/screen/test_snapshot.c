@@ -86,6 +86,7 @@ static const char *const states[] = {
 	"\033]8;id=x1;https://a.example/\033\\one\033]8;;\007\r\n\033]8;id=x2;https://a.example/\007two \033]8;id=x1;https://a.example/\007three",
 	"\033]133;A\007$ \033]133;B\007ls\r\n\033]133;C\007out\r\n\033]133;D;3\007\033]133;A\007$ ", "\n\n\033]133;D\007\033[H",
 	"12345678901234567890\033]133;B\007", "1234567890123456789012\033]133;B\007", "\033]133;A\007prim\033[?1049halt",
+	"\033[5;1H1234567890123456789012345\033[T", "\033[1;3r\033[6;1H123456789012345678901x",
 	"\033#8", "wrap me around the edge of this line, twice or more, so that it goes on and on",
 };
 
