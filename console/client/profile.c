@@ -106,6 +106,17 @@ static int load_remote(const struct paths *paths, cfg_t *section, struct profile
 	r = io_read_file(ca, CA_LIMIT_BYTES, &profile->ca_pem, NULL);
 	if (r < 0)
 		return error_set(error, r, "%s: %s", ca, strerror(-r));
+	if (!r && profile->ca_pem) {
+		_cleanup_free_ void *der = NULL;
+		size_t len;
+
+		r = certificate_to_der(profile->ca_pem, &der, &len, error);
+		if (r) {
+			error_prefix(error, "%s", ca);
+			error_hint(error, "put back what was there, or: maestro join %s --profile %s", profile->address, name);
+			return error_fold(r);
+		}
+	}
 	if (!r)
 		r = key_read(key, &profile->key, error);
 	if (r == IO_E_NOT_FOUND) {

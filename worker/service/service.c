@@ -233,6 +233,7 @@ void service_free(struct service *service)
 	attempts_free(service->core);
 	adapter_set_free_p(&service->adapters);
 	key_wipe(&service->key);
+	free(service->address);
 	free(service->endpoint_path);
 	free(service->programs[0]);
 	free(service->programs[1]);

@@ -129,6 +129,7 @@ struct service {
 	/* the coordinator */
 	struct link *link;
 	struct link_dialer *dialer;
+	char *address;          /* of the coordinator, to be shown */
 	struct link_peer *peer; /* NULL: not connected */
 	struct key key;
 	uint64_t peer_number;   /* counts connections (16 bits): answers go only where the question came from */

@@ -356,7 +356,8 @@ static void on_failed(int code, const char *why, uint32_t retry_ms, void *userda
 	if (code)
 		log_error(service->log, "the coordinator refuses this worker: %s; again in %u s", why, (retry_ms + 500) / 1000);
 	else
-		log_warning(service->log, "no coordinator reached: %s; again in %u s", why, (retry_ms + 500) / 1000);
+		log_warning(service->log, "no coordinator reached at %s: %s; again in %u s", service->address, why,
+			(retry_ms + 500) / 1000);
 }
 
 static const struct link_dialer_ops dialer_ops = { on_connected, on_failed };
@@ -380,14 +381,21 @@ static int read_text(struct service *service, const char *name, char **ret_text,
 
 int uplink_start(struct service *service, struct error *error)
 {
-	_cleanup_free_ char *address = NULL, *ca_pem = NULL;
+	_cleanup_free_ char *ca_pem = NULL, *text = NULL;
 	struct link_dialer_config config = { .role = MAESTRO__ROLE__ROLE_WORKER, .bulk = true, .ops = &dialer_ops };
 	int r;
 
-	r = read_text(service, "coordinator", &address, error);
+	r = read_text(service, "coordinator", &text, error);
+	if (!r) {
+		_cleanup_(buf_deinit) struct buf shown = BUF_NULL; /* the file may hold anything by now */
+
+		str_escape(&shown, text, strlen(text));
+		service->address = strdup(buf_text(&shown));
+		r = service->address ? 0 : -ENOMEM;
+	}
 	if (!r)
 		r = read_text(service, "ca.pem", &ca_pem, error);
-	if (r == IO_E_NOT_FOUND && address && str_starts(address, "ipc:"))
+	if (r == IO_E_NOT_FOUND && text && str_starts(text, "ipc:"))
 		r = 0;
 	if (r > 0) {
 		error_set(error, -ENOENT, "this worker (%s) has not joined a coordinator yet", service->config->name);
@@ -396,11 +404,16 @@ int uplink_start(struct service *service, struct error *error)
 	}
 	if (r)
 		return r;
-	config.address = address;
+	config.address = text;
 	config.ca_pem = ca_pem;
 	config.secret_key = service->key.secret_key;
 	config.name = service->config->name;
 	config.incarnation = attempts_incarnation(service->core);
 	config.userdata = service;
-	return error_fold(link_dialer_new(&service->dialer, service->link, &config, error));
+	r = link_dialer_new(&service->dialer, service->link, &config, error);
+	if (r && r != -ENOMEM) {
+		error_prefix(error, "%s/coordinator and ca.pem cannot be used", service->config->state);
+		error_hint(error, "put back what was there, or: maestro-worker join ADDRESS --name %s", service->config->name);
+	}
+	return error_fold(r);
 }
