@@ -318,8 +318,13 @@ void task_retry(struct core *core, struct core_effects *fx, struct task *task, b
 void task_put_spec(struct core_effects *fx, struct task *task);
 void task_set_slug(struct core_effects *fx, struct task *task, const Maestro__Submit *submit);
 
-/* worker.c, report.c */
+/* inventory.c: what workers tell of their sessions, and what is to become of those. */
 bool inventory_live(const struct inventory_entry *entry);
+void inventory_forget(struct worker *worker);
+void handle_inventory(struct core *core, struct worker *worker, const Maestro__Envelope *envelope, struct core_effects *fx);
+void handle_ready(struct core *core, struct worker *worker, const Maestro__Envelope *envelope, struct core_effects *fx);
+
+/* worker.c, report.c */
 void handle_connected(struct core *core, const struct core_event *event, struct core_effects *fx);
 void handle_disconnected(struct core *core, const struct core_event *event, struct core_effects *fx);
 void handle_worker_message(struct core *core, const struct core_event *event, struct core_effects *fx);
