@@ -17,6 +17,7 @@
 #include <sys/epoll.h>
 
 #define NOTICE_MS 3000u
+#define OFFER_MS 20000u      /* how long the question is shown; it can be answered until the next one */
 #define AGE_MS 1000u         /* how often the age of the picture is told while there is no connection */
 #define SCROLLBACK_BYTES (512u * 1024)
 #define CLIPBOARD_BYTES_MAX (64u * 1024)
@@ -24,7 +25,7 @@
 struct values {
 	struct cli_common common;
 	bool read_only, take_over;
-	char *detach_key;
+	char *detach_key, *clipboard;
 };
 
 static const struct option_spec specs[] = {
@@ -34,6 +35,8 @@ static const struct option_spec specs[] = {
 		.help = "type even if somebody else does; they can only watch then" },
 	{ .name = "detach-key", .type = OPTION_STRING, .offset = offsetof(struct values, detach_key), .arg = "KEY",
 		.initial = "C-\\", .help = "the key before d, [ and t; C-a for Ctrl-a" },
+	{ .name = "clipboard", .type = OPTION_STRING, .offset = offsetof(struct values, clipboard), .arg = "ask|always|never",
+		.help = "what a program in the session wants in your clipboard is put there; without: as client.conf says, else ask" },
 	CLI_COMMON_OPTIONS,
 };
 
@@ -53,6 +56,8 @@ struct attach {
 	size_t unsent_bytes;     /* typed while there was no connection, and dropped */
 	char notice[160];        /* on the last row, which it borrows; "": none */
 	struct copy copy;
+	enum profile_clipboard clipboard;
+	struct buf offered;      /* for the clipboard: the person is asked */
 	bool copying, asked;     /* for the scrollback */
 	bool asked_live;         /* whether the session lives */
 	uint64_t request, live_request;
@@ -193,28 +198,77 @@ static void ask_scrollback(struct attach *attach)
 		attach->asked = true;
 }
 
-/* To the clipboard of the person's own terminal (OSC 52): plain text that the person selected. */
-static void take_selection(struct attach *attach)
+/* To the clipboard of the person's own terminal (OSC 52), whatever the bytes are: base64 holds no control characters. */
+static void give_clipboard(struct attach *attach, const uint8_t *data, size_t len)
 {
-	_cleanup_(buf_deinit) struct buf text = BUF_NULL;
 	_cleanup_free_ char *encoded = NULL;
 	char notice[80];
-	size_t size, len;
+	size_t size;
 
-	if (copy_text(&attach->copy, &text))
-		return;
-	len = text.len < CLIPBOARD_BYTES_MAX ? text.len : CLIPBOARD_BYTES_MAX;
+	len = len < CLIPBOARD_BYTES_MAX ? len : CLIPBOARD_BYTES_MAX;
 	size = sodium_base64_encoded_len(len, sodium_base64_VARIANT_ORIGINAL);
 	encoded = malloc(size);
 	if (!encoded)
 		return;
-	sodium_bin2base64(encoded, size, text.data, len, sodium_base64_VARIANT_ORIGINAL);
+	sodium_bin2base64(encoded, size, data, len, sodium_base64_VARIANT_ORIGINAL);
 	io_write_all(STDOUT_FILENO, "\033]52;c;", 7);
 	io_write_all(STDOUT_FILENO, encoded, strlen(encoded));
 	io_write_all(STDOUT_FILENO, "\007", 1);
-	leave_copy(attach);
 	snprintf(notice, sizeof(notice), " %zu bytes given to the terminal's clipboard ", len);
 	say(attach, NOTICE_MS, notice);
+}
+
+/* --- what the session wants in the clipboard --- */
+
+static void say_offered(struct attach *attach)
+{
+	char key[8], text[sizeof(attach->notice)];
+
+	snprintf(text, sizeof(text), " copy %zu bytes of the session's to your clipboard? %s then y, n or a (always) ",
+		attach->offered.len, prefix_name(attach->prefix.key, key));
+	say(attach, OFFER_MS, text);
+}
+
+/* The newest counts: it is what the person would be given by the terminal itself. */
+static void on_clipboard(struct stream *stream, const void *data, size_t len, void *userdata)
+{
+	struct attach *attach = userdata;
+
+	if (attach->clipboard == PROFILE_CLIPBOARD_NEVER || !len || len > CLIPBOARD_BYTES_MAX)
+		return;
+	if (attach->clipboard == PROFILE_CLIPBOARD_ALWAYS) {
+		give_clipboard(attach, data, len);
+		return;
+	}
+	buf_clear(&attach->offered);
+	if (buf_append(&attach->offered, data, len))
+		return;
+	attach->prefix.asks = true;
+	say_offered(attach);
+}
+
+static void answer_offer(struct attach *attach, enum prefix_action action)
+{
+	struct buf offered = attach->offered;
+
+	attach->offered = BUF_NULL;
+	attach->prefix.asks = false;
+	if (action == PREFIX_ALWAYS)
+		attach->clipboard = PROFILE_CLIPBOARD_ALWAYS;
+	if (action != PREFIX_NO)
+		give_clipboard(attach, offered.data, offered.len);
+	buf_deinit(&offered);
+}
+
+/* Plain text that the person selected. */
+static void take_selection(struct attach *attach)
+{
+	_cleanup_(buf_deinit) struct buf text = BUF_NULL;
+
+	if (copy_text(&attach->copy, &text))
+		return;
+	leave_copy(attach);
+	give_clipboard(attach, text.data, text.len);
 }
 
 static void copy_keys(struct attach *attach, const uint8_t *keys, size_t len)
@@ -332,7 +386,7 @@ static void on_keys_lost(struct stream *stream, size_t bytes, bool unread, void 
 }
 
 static const struct stream_ops stream_ops = { .updated = on_updated, .closed = on_stream_closed, .driver = on_driver,
-	.keys_lost = on_keys_lost };
+	.clipboard = on_clipboard, .keys_lost = on_keys_lost };
 
 static int open_stream(struct attach *attach)
 {
@@ -376,10 +430,14 @@ static void say_keys(struct attach *attach)
 
 static void act(struct attach *attach, enum prefix_action action)
 {
-	if (action == PREFIX_PRESSED)
+	if (action == PREFIX_PRESSED && attach->prefix.asks)
+		say_offered(attach);
+	else if (action == PREFIX_PRESSED)
 		say_keys(attach);
 	else if (*attach->notice && !attach->lost)
 		say(attach, 0, "");
+	if (action == PREFIX_YES || action == PREFIX_NO || action == PREFIX_ALWAYS)
+		answer_offer(attach, action);
 	if (action == PREFIX_DETACH)
 		attach->done = true;
 	else if (action == PREFIX_SCROLL)
@@ -491,6 +549,7 @@ static void end_attached(struct attach *attach)
 		copy_deinit(&attach->copy);
 	stream_free(attach->stream);
 	paint_deinit(&attach->paint);
+	buf_deinit(&attach->offered);
 }
 
 static int run_attached(struct attach *attach, struct error *error)
@@ -528,6 +587,8 @@ static int run(struct cli *cli, const void *v, int count, char **operands, struc
 		return r;
 	if (prefix_parse(values->detach_key, &attach.prefix.key))
 		return error_set(error, CLIENT_E_USAGE, "attach: '%s' is no key to detach with: one like C-a or C-\\ is", values->detach_key);
+	if (values->clipboard && profile_parse_clipboard(values->clipboard, &attach.clipboard))
+		return error_set(error, CLIENT_E_USAGE, "attach: --clipboard is ask, always or never, not '%s'", values->clipboard);
 	attach.task = id;
 	if (!isatty(STDIN_FILENO) || !cli->terminal) {
 		error_set(error, CLIENT_E_USAGE, "attach: needs a terminal");
@@ -535,6 +596,8 @@ static int run(struct cli *cli, const void *v, int count, char **operands, struc
 		return CLIENT_E_USAGE;
 	}
 	r = cli_get_task(cli, id, &reply, &task, error);
+	if (!values->clipboard)
+		attach.clipboard = cli->profile.clipboard;
 	if (!r && task->session != MAESTRO__SESSION_STATE__SESSION_LIVE) {
 		error_set(error, CLIENT_E_FAILED, "task %" PRIu64 " has no live session", id);
 		error_hint(error, "'maestro logs %" PRIu64 "' prints what it printed", id);

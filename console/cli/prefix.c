@@ -103,9 +103,15 @@ static bool take_modified(const uint8_t *keys, size_t len, struct key *ret_key)
 	return true;
 }
 
-static enum prefix_action command_of(uint8_t code)
+static enum prefix_action command_of(const struct prefix *prefix, uint8_t code)
 {
 	switch (code) {
+	case 'y':
+		return prefix->asks ? PREFIX_YES : PREFIX_NONE;
+	case 'n':
+		return prefix->asks ? PREFIX_NO : PREFIX_NONE;
+	case 'a':
+		return prefix->asks ? PREFIX_ALWAYS : PREFIX_NONE;
 	case 'd':
 		return PREFIX_DETACH;
 	case '[':
@@ -119,7 +125,7 @@ static enum prefix_action command_of(uint8_t code)
 
 static enum prefix_action after_prefix(struct prefix *prefix, const struct key *key, const uint8_t *keys, struct buf *out)
 {
-	enum prefix_action action = command_of(key->code);
+	enum prefix_action action = command_of(prefix, key->code);
 
 	if (key->release || !key->code)
 		return PREFIX_NONE; /* the prefix key itself coming up, or Shift going down */

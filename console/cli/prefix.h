@@ -15,11 +15,15 @@ enum prefix_action {
 	PREFIX_DETACH,    /* d */
 	PREFIX_SCROLL,    /* [ */
 	PREFIX_TAKE_OVER, /* t */
+	PREFIX_YES,       /* y, n, a: while `asks` */
+	PREFIX_NO,
+	PREFIX_ALWAYS,
 };
 
 struct prefix {
 	uint8_t key;  /* a control character */
 	bool pressed;
+	bool asks; /* a question waits: y, n and a answer it */
 };
 
 /* "C-a", "^a", "ctrl-\" -> the control character. -EINVAL. */

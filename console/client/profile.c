@@ -42,6 +42,7 @@ static int read_conf(const struct paths *paths, cfg_t **ret_cfg, struct error *e
 	};
 	static cfg_opt_t all[] = {
 		CFG_STR("profile", NULL, CFGF_NODEFAULT),
+		CFG_STR("clipboard", "ask", CFGF_NONE),
 		CFG_SEC("coordinator", coordinator, CFGF_MULTI | CFGF_TITLE),
 		CFG_END(),
 	};
@@ -197,6 +198,23 @@ static int resolve(cfg_t *cfg, const char *own_url, const char *coordinator, con
 	return profile->address ? 0 : -ENOMEM;
 }
 
+int profile_parse_clipboard(const char *text, enum profile_clipboard *ret_clipboard)
+{
+	static const char *const names[] = {
+		[PROFILE_CLIPBOARD_ASK] = "ask",
+		[PROFILE_CLIPBOARD_ALWAYS] = "always",
+		[PROFILE_CLIPBOARD_NEVER] = "never",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		if (strcmp(text, names[i]) != 0)
+			continue;
+		*ret_clipboard = (enum profile_clipboard)i;
+		return 0;
+	}
+	return PROFILE_E_USAGE;
+}
+
 static int load(const struct paths *paths, const char *coordinator, const char *name, struct profile *profile,
 	struct error *error)
 {
@@ -211,6 +229,9 @@ static int load(const struct paths *paths, const char *coordinator, const char *
 	r = read_conf(paths, &cfg, error);
 	if (r)
 		return r;
+	if (profile_parse_clipboard(cfg_getstr(cfg, "clipboard"), &profile->clipboard))
+		return error_set(error, PROFILE_E_USAGE, "client.conf: clipboard is \"ask\", \"always\" or \"never\", not \"%s\"",
+			cfg_getstr(cfg, "clipboard"));
 	if (!coordinator && !name)
 		coordinator = getenv("MAESTRO_COORDINATOR");
 	r = resolve(cfg, own_url, coordinator && *coordinator ? coordinator : NULL, name, profile, &section, error);

@@ -19,6 +19,13 @@ enum {
 	PROFILE_E_NOT_FOUND,
 };
 
+/* What becomes of what a session wants in the clipboard: client.conf's `clipboard`. */
+enum profile_clipboard {
+	PROFILE_CLIPBOARD_ASK,
+	PROFILE_CLIPBOARD_ALWAYS,
+	PROFILE_CLIPBOARD_NEVER,
+};
+
 struct profile {
 	char *address;       /* "ipc:///…" or "tls+tcp://host:port" */
 	char *name;          /* of the profile, NULL for the local socket */
@@ -27,6 +34,7 @@ struct profile {
 	bool has_key;
 	struct key key;
 	Maestro__Role role;  /* to ask for */
+	enum profile_clipboard clipboard;
 };
 
 #define PROFILE_NULL ((struct profile){ .address = NULL })
@@ -36,6 +44,8 @@ int profile_load(const struct paths *paths, const char *coordinator, const char 
 	struct error *error);
 /* Wipes the key. */
 void profile_deinit(struct profile *profile);
+/* "ask", "always", "never". PROFILE_E_USAGE. */
+int profile_parse_clipboard(const char *text, enum profile_clipboard *ret_clipboard);
 bool profile_is_local(const struct profile *profile);
 /* "user@host" of whoever runs this. Caller frees. */
 char *profile_user(void);

@@ -146,6 +146,8 @@ static void take_frame(struct stream *stream, const Maestro__StreamFrame *frame)
 		take_driving(stream, frame);
 	if (stream->config.drive)
 		take_counts(stream, frame);
+	if (stream->config.drive && frame->has_clipboard && stream->config.ops->clipboard)
+		stream->config.ops->clipboard(stream, frame->clipboard.data, frame->clipboard.len, stream->config.userdata);
 	if (!frame->frame)
 		return;
 	r = screen_apply(&stream->screen, frame->update.data, frame->update.len);

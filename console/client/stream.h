@@ -21,6 +21,8 @@ struct stream_ops {
 	void (*closed)(struct stream *stream, const char *why, void *userdata);
 	/* Only with `asks`: whether our keys are taken now, and if not, whether somebody else's are. May be NULL. */
 	void (*driver)(struct stream *stream, bool driving, bool driven, void *userdata);
+	/* Only to who drives: the program wants this in the person's clipboard. Untrusted bytes; ask. May be NULL. */
+	void (*clipboard)(struct stream *stream, const void *data, size_t len, void *userdata);
 	/* Keys that stream_send had taken will not be typed. `unread`: the program does not read them. May be NULL. */
 	void (*keys_lost)(struct stream *stream, size_t bytes, bool unread, void *userdata);
 };

@@ -17,6 +17,7 @@ struct buf;
 struct emulator;
 
 #define EMULATOR_WORK_CELLS_MAX (2U << 20)
+#define EMULATOR_CLIPBOARD_BYTES_MAX (48U * 1024)
 #define EMULATOR_REPLY_BYTES_MAX 65536U /* replies that nobody takes are dropped beyond it */
 
 /* Sizes are clamped to 1..SCREEN_…_MAX. scrollback_limit_bytes 0: none kept. -ENOMEM. */
@@ -53,6 +54,12 @@ bool emulator_settled(const struct emulator *emulator);
  * pen, titles, colours, cursor. Not the scrollback, nor counts (bells, prompts). -ENOMEM, -EMSGSIZE (`out`'s limit):
  * nothing was appended. */
 int emulator_snapshot(const struct emulator *emulator, struct buf *out);
+
+/* What the program wants in the person's clipboard (OSC 52), decoded: the newest, until it is taken. Bytes of the
+ * session's, EMULATOR_CLIPBOARD_BYTES_MAX at most: more, and what is no base64, is dropped. Questions are never answered. */
+bool emulator_has_clipboard(const struct emulator *emulator);
+/* Moves it to `out`, which is freed first. */
+void emulator_take_clipboard(struct emulator *emulator, struct buf *out);
 
 /* Inside synchronized output (mode 2026): hold the frame back. The caller bounds how long (150 ms), and may end it. */
 bool emulator_synchronized(const struct emulator *emulator);

@@ -37,6 +37,8 @@ void emulator_free(struct emulator *emulator)
 	free(emulator->hidden_slab);
 	scrollback_deinit(&emulator->scrollback);
 	buf_deinit(&emulator->reply);
+	buf_deinit(&emulator->clipboard);
+	buf_deinit(&emulator->parser.rest);
 	free(emulator);
 }
 

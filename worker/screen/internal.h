@@ -58,6 +58,7 @@ struct parser {
 	bool params_full;
 	size_t string_len;
 	char string[STRING_BYTES_MAX + 1];
+	struct buf rest; /* of a string that may be longer: the clipboard's */
 	/* UTF-8 */
 	uint32_t code;
 	uint8_t need, low, high; /* continuation bytes still to come, and the range of the next */
@@ -99,6 +100,7 @@ struct emulator {
 	bool guarded; /* SPA was used: what it guards, plain erasing leaves alone too */
 	bool rectangles; /* DECSACE: attributes change in rectangles, not in streams */
 	struct buf reply;
+	struct buf clipboard; /* see emulator_take_clipboard */
 };
 
 /* Notes that a command went over this many cells: a few bytes can ask for all of a large screen. */
@@ -229,3 +231,9 @@ struct reflow_grid {
  * rows stay as they are. -ENOMEM: nothing has changed. */
 int reflow(struct emulator *emulator, const struct screen_row *old, unsigned int cols, unsigned int rows,
 	struct reflow_grid *grid);
+
+/* clipboard.c */
+/* Whether this string may go on beyond STRING_BYTES_MAX. */
+bool clipboard_begins(const struct parser *parser);
+/* OSC 52: what stands behind the number in parser->string, and parser->rest. */
+void clipboard_command(struct emulator *emulator, const char *text);

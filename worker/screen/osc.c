@@ -1,4 +1,4 @@
-/* Operating system commands: titles, colours, links, prompt marks. Everything else (clipboard, notifications, working
+/* Operating system commands: titles, colours, links, prompt marks. The clipboard: clipboard.c. Everything else (notifications, working
  * directory) is read and dropped. */
 #include <ctype.h>
 #include <stdio.h>
@@ -322,7 +322,9 @@ void osc_dispatch(struct emulator *emulator)
 		set_title(emulator, text, parser->string_len - (size_t)(text - parser->string));
 	if (parser->string_cut)
 		return;
-	if (number == 4)
+	if (number == 52)
+		clipboard_command(emulator, text);
+	else if (number == 4)
 		palette_command(emulator, text);
 	else if (number == 104)
 		palette_reset_command(emulator, text);

@@ -88,6 +88,8 @@ static void clear(struct parser *parser)
 	parser->params_full = false;
 	parser->string_len = 0;
 	parser->string_cut = false;
+	if (parser->rest.data)
+		buf_deinit(&parser->rest);
 }
 
 static void collect(struct parser *parser, uint8_t byte)
@@ -128,7 +130,7 @@ static void put(struct parser *parser, uint8_t byte)
 {
 	if (parser->string_len < STRING_BYTES_MAX)
 		parser->string[parser->string_len++] = (char)byte;
-	else
+	else if (parser->state != OSC_STRING || !clipboard_begins(parser) || buf_append_byte(&parser->rest, byte))
 		parser->string_cut = true;
 }
 

@@ -56,7 +56,7 @@ static bool modes_known(struct session *session)
 	return false;
 }
 
-/* 0: typed; else it must wait. */
+/* 0: typed; -EAGAIN: the agent is not idle; else it must wait, and what comes after it too. */
 static int type(struct session *session, struct input *input)
 {
 	_cleanup_(buf_deinit) struct buf bytes = BUF_NULL;
@@ -64,12 +64,16 @@ static int type(struct session *session, struct input *input)
 
 	if (input->when_idle && !is_idle(session))
 		return -EAGAIN;
-	if (input->paste && !modes_known(session))
-		return -EAGAIN;
-	if (!input->paste)
+	if ((input->paste || input->key) && !modes_known(session))
+		return -EBUSY;
+	if (input->key)
+		r = keys_named(&bytes, (const char *)input->bytes.data, input->bytes.len,
+			(session->modes & SCREEN_MODE_APP_CURSOR) != 0);
+	else if (input->paste)
+		r = keys_paste(&bytes, (const char *)input->bytes.data, input->bytes.len,
+			(session->modes & SCREEN_MODE_BRACKETED_PASTE) != 0);
+	else
 		return holder_send_input(session->holder, input->bytes.data, input->bytes.len);
-	r = keys_paste(&bytes, (const char *)input->bytes.data, input->bytes.len,
-		(session->modes & SCREEN_MODE_BRACKETED_PASTE) != 0);
 	if (!r)
 		r = holder_send_input(session->holder, bytes.data, bytes.len);
 	if (!r)
@@ -79,7 +83,8 @@ static int type(struct session *session, struct input *input)
 
 void input_pump(struct session *session)
 {
-	struct input *input;
+	struct input *input, *next;
+	bool passed = false;
 
 	if (session->paste && session->holder && is_idle(session)) {
 		char *paste = take(session->paste);
@@ -87,9 +92,14 @@ void input_pump(struct session *session)
 		input_paste(session, paste, session->paste_len, true, false);
 		free(paste);
 	}
-	while (session->holder && (input = list_first(&session->inputs, struct input, link))) {
-		if (type(session, input))
+	list_for_each_safe (input, next, &session->inputs, link) {
+		int r = !session->holder ? -EPIPE : input->joined && passed ? -EAGAIN : type(session, input);
+
+		passed = r == -EAGAIN; /* what does not wait for that goes before it */
+		if (r && !passed)
 			return;
+		if (passed)
+			continue;
 		session->activity_ms = clock_boottime_ms();
 		input_free(input);
 	}
@@ -116,8 +126,10 @@ void input_paste(struct session *session, const char *text, size_t len, bool ent
 		input->paste = true;
 		buf_append(&input->bytes, text, len);
 	}
-	if (enter && (input = input_new(session, false)))
+	if (enter && (input = input_new(session, false))) {
+		input->joined = true;
 		buf_append_byte(&input->bytes, '\r');
+	}
 	input_pump(session);
 }
 
@@ -133,13 +145,21 @@ static size_t waiting(const struct session *session)
 
 static int add_key(struct session *session, const Maestro__SendInput *message)
 {
-	bool application = (session->modes & SCREEN_MODE_APP_CURSOR) != 0;
+	const char *name = (const char *)message->key.data;
+	_cleanup_(buf_deinit) struct buf application = BUF_NULL;
 	struct input *input = input_new(session, message->has_when_idle && message->when_idle);
 	int r;
 
 	if (!input)
 		return -ENOMEM;
-	r = keys_named(&input->bytes, (const char *)message->key.data, message->key.len, application);
+	r = keys_named(&input->bytes, name, message->key.len, false);
+	if (!r)
+		r = keys_named(&application, name, message->key.len, true);
+	if (!r && strcmp(buf_text(&input->bytes), buf_text(&application)) != 0) {
+		input->key = true; /* what it is then depends on the program's modes then */
+		buf_clear(&input->bytes);
+		r = buf_append(&input->bytes, name, message->key.len);
+	}
 	if (r)
 		input_free(input);
 	return r;

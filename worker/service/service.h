@@ -38,6 +38,8 @@ struct input {
 	struct list link;
 	struct buf bytes;
 	bool paste;     /* text, to be marked as a paste if the program wants that */
+	bool key;       /* the name of one that has two forms */
+	bool joined;    /* only after the one before it */
 	bool when_idle; /* not before the agent waits for it */
 };
 
@@ -262,6 +264,8 @@ void streams_input(struct service *service, const Maestro__StreamInput *input);
 void streams_screen(struct session *session, Maestro__HolderSeries kind, uint64_t frame, const void *data, size_t len);
 /* The holder says what it has taken. */
 void streams_taken(struct session *session, const struct holder_taken *taken);
+/* The program wants this in the clipboard of whoever drives. */
+void streams_clipboard(struct session *session, const void *data, size_t len);
 /* The session is over: last frames, then StreamClose. */
 void streams_end(struct session *session, const char *reason);
 void streams_drop_all(struct service *service);

@@ -133,6 +133,11 @@ static void on_taken(void *userdata, const struct holder_taken *taken)
 	streams_taken(userdata, taken);
 }
 
+static void on_clipboard(void *userdata, const void *data, size_t len)
+{
+	streams_clipboard(userdata, data, len);
+}
+
 static void on_unsupported(void *userdata, uint32_t body)
 {
 	const struct session *session = userdata;
@@ -216,6 +221,7 @@ static const struct holder_ops holder_ops = {
 	.screenshot = on_screenshot,
 	.taken = on_taken,
 	.unsupported = on_unsupported,
+	.clipboard = on_clipboard,
 	.exit = on_exit_told,
 	.closed = on_closed,
 };

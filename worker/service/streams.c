@@ -370,6 +370,22 @@ void streams_taken(struct session *session, const struct holder_taken *taken)
 	}
 }
 
+void streams_clipboard(struct session *session, const void *data, size_t len)
+{
+	Maestro__StreamFrame frame = MAESTRO__STREAM_FRAME__INIT;
+	Maestro__Envelope envelope = MAESTRO__ENVELOPE__INIT;
+	struct stream *driver = driver_of(session);
+
+	if (!driver || !session->service->peer)
+		return;
+	frame.stream = driver->number;
+	frame.has_clipboard = true;
+	frame.clipboard = (ProtobufCBinaryData){ len, (uint8_t *)(uintptr_t)data };
+	envelope.body_case = MAESTRO__ENVELOPE__BODY_STREAM_FRAME;
+	envelope.stream_frame = &frame;
+	uplink_send(session->service, channel_of(driver), &envelope); /* a channel that is full: the program can copy again */
+}
+
 void streams_input(struct service *service, const Maestro__StreamInput *input)
 {
 	struct stream *stream = stream_find(service, input->stream);

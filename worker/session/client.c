@@ -192,6 +192,13 @@ static int take_taken(struct holder *holder, const Maestro__HolderMessage *messa
 	return 0;
 }
 
+static int take_clipboard(struct holder *holder, const Maestro__HolderMessage *message)
+{
+	if (holder->ops->clipboard)
+		holder->ops->clipboard(holder->userdata, message->clipboard->data.data, message->clipboard->data.len);
+	return 0;
+}
+
 static int take_unsupported(struct holder *holder, const Maestro__HolderMessage *message)
 {
 	if (holder->ops->unsupported)
@@ -207,6 +214,7 @@ static int (*const handlers[])(struct holder *holder, const Maestro__HolderMessa
 	[MAESTRO__HOLDER_MESSAGE__BODY_SCREENSHOT_DATA] = take_screenshot,
 	[MAESTRO__HOLDER_MESSAGE__BODY_TAKEN] = take_taken,
 	[MAESTRO__HOLDER_MESSAGE__BODY_UNSUPPORTED] = take_unsupported,
+	[MAESTRO__HOLDER_MESSAGE__BODY_CLIPBOARD] = take_clipboard,
 };
 
 /* A newer holder may say more than we know: that is passed over. */

@@ -82,6 +82,8 @@ struct holder_ops {
 	void (*screenshot)(void *userdata, const void *data, size_t len);
 	/* Asked for with holder_send_typed, or because something is wrong. */
 	void (*taken)(void *userdata, const struct holder_taken *taken);
+	/* The program wants this in the person's clipboard. Untrusted bytes, once a second at most. */
+	void (*clipboard)(void *userdata, const void *data, size_t len);
 	/* A holder that is older than what it was sent: the message's number in HolderMessage. */
 	void (*unsupported)(void *userdata, uint32_t body);
 	/* All processes of the session are gone. The exit is on disk, or waits in the holder for room there; it is told once

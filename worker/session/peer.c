@@ -121,6 +121,18 @@ void peer_tell_activity(struct peer *peer, const Maestro__HolderActivity *activi
 	peer_send(peer, &message);
 }
 
+void peer_tell_clipboard(struct peer *peer, const struct buf *data)
+{
+	Maestro__HolderMessage message = MAESTRO__HOLDER_MESSAGE__INIT;
+	Maestro__HolderClipboard clipboard = MAESTRO__HOLDER_CLIPBOARD__INIT;
+
+	clipboard.data = (ProtobufCBinaryData){ data->len, data->data };
+	message.body_case = MAESTRO__HOLDER_MESSAGE__BODY_CLIPBOARD;
+	message.clipboard = &clipboard;
+	if (data->len)
+		peer_send(peer, &message);
+}
+
 /* --- screens -------------------------------------------------------------------------------------------------- */
 
 static void send_frame(struct peer *peer, Maestro__HolderSeries name, uint64_t frame, const struct buf *update)

@@ -27,6 +27,8 @@ void peer_free(struct peer *peer);
 uint64_t peer_show(struct peer *peer, uint64_t generation, uint64_t now_ms);
 void peer_tell_activity(struct peer *peer, const Maestro__HolderActivity *activity);
 void peer_tell_exit(struct peer *peer);
+/* Nothing if it is empty. */
+void peer_tell_clipboard(struct peer *peer, const struct buf *data);
 /* peer_message.c: one packet that came. MESSAGE_E_BROKEN ends the connection. */
 int peer_take(struct peer *peer, const void *data, size_t len);
 /* Queues one message and sends what can be sent. A queue that is full dooms the peer. */

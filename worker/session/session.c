@@ -133,6 +133,7 @@ void session_free(struct session *session)
 	sd_event_source_disable_unref(session->exit_timer);
 	sd_event_source_disable_unref(session->kill_timer);
 	sd_event_source_disable_unref(session->activity_timer);
+	sd_event_source_disable_unref(session->clipboard_timer);
 	sd_event_source_disable_unref(session->show_timer);
 	sd_event_source_disable_unref(session->turn_timer);
 	buf_deinit(&session->behind);
@@ -226,6 +227,35 @@ static void note_activity(struct session *session)
 		tell_activity(session);
 	else
 		session_arm(session, &session->activity_timer, due_ms - now_ms, activity_fires);
+}
+
+static void tell_clipboard(struct session *session)
+{
+	_cleanup_(buf_deinit) struct buf data = BUF_NULL;
+	struct peer *peer, *next;
+
+	emulator_take_clipboard(session->emulator, &data);
+	list_for_each_safe(peer, next, &session->peers, link)
+		peer_tell_clipboard(peer, &data);
+	session->clipboard_ms = clock_boottime_ms();
+}
+
+static int clipboard_fires(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	tell_clipboard(userdata);
+	return 0;
+}
+
+static void note_clipboard(struct session *session)
+{
+	uint64_t now_ms = clock_boottime_ms(), due_ms = session->clipboard_ms + SESSION_CLIPBOARD_MS;
+
+	if (!emulator_has_clipboard(session->emulator) || session_armed(session->clipboard_timer))
+		return;
+	if (now_ms >= due_ms)
+		tell_clipboard(session);
+	else
+		session_arm(session, &session->clipboard_timer, due_ms - now_ms, clipboard_fires);
 }
 
 static int terminal_is_ready(sd_event_source *source, int fd, uint32_t events, void *userdata);
@@ -425,6 +455,7 @@ static int terminal_is_ready(sd_event_source *source, int fd, uint32_t events, v
 		session->pty_source = sd_event_source_disable_unref(session->pty_source);
 	session_show(session);
 	note_activity(session);
+	note_clipboard(session);
 	return 0;
 }
 

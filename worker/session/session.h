@@ -27,6 +27,7 @@
 #define SESSION_INPUT_BYTES_MAX (1024u * 1024) /* waiting for the program to read */
 #define SESSION_SCROLLBACK_BYTES (2u << 20) /* 20,000 full lines of 80 letters; taken as they come, 64 KiB at a time */
 #define SESSION_ACTIVITY_MS 250u
+#define SESSION_CLIPBOARD_MS 1000u
 #define SESSION_GRACE_MS 10000u
 #define SESSION_LEFTOVER_GRACE_MS 2000u /* for what a program leaves behind when it ends by itself */
 
@@ -74,9 +75,10 @@ struct session {
 	struct list peers;
 	unsigned int peer_count;
 
-	sd_event_source *flush_timer, *hold_timer, *show_timer, *turn_timer, *activity_timer, *kill_timer, *exit_timer;
+	sd_event_source *flush_timer, *hold_timer, *show_timer, *turn_timer, *activity_timer, *clipboard_timer, *kill_timer, *exit_timer;
 	sd_event_source *signal_sources[3];
 
+	uint64_t clipboard_ms; /* when the last one was told */
 	uint64_t activity_ms; /* when the last one was told */
 	uint64_t told_output_bytes, told_bells, told_title_changes;
 

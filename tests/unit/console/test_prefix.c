@@ -141,6 +141,38 @@ static void test_copy_prompts(void **state)
 	copy_deinit(&copy);
 }
 
+/* A question that waits is answered by the prefix and a letter; without one the letters are the session's. */
+static void test_prefix_answers(void **state)
+{
+	static const struct {
+		const char *keys;
+		bool asks;
+		enum prefix_action action;
+		const char *out;
+	} cases[] = {
+		{ "y", true, PREFIX_NONE, "y" },
+		{ "\x1cy", true, PREFIX_YES, "" },
+		{ "\x1cn", true, PREFIX_NO, "" },
+		{ "\x1c" "a", true, PREFIX_ALWAYS, "" },
+		{ "\x1cy", false, PREFIX_NONE, "\x1cy" },
+		{ "\x1c" "a", false, PREFIX_NONE, "\x1c" "a" },
+		{ "\x1c" "d", true, PREFIX_DETACH, "" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct prefix prefix = { .key = PREFIX_KEY_DEFAULT, .asks = cases[i].asks };
+		_cleanup_(buf_deinit) struct buf out = BUF_NULL;
+		const uint8_t *keys = (const uint8_t *)cases[i].keys;
+		size_t len = strlen(cases[i].keys), used;
+		enum prefix_action action = prefix_take(&prefix, keys, len, &used, &out);
+
+		if (action == PREFIX_PRESSED)
+			action = prefix_take(&prefix, keys + used, len - used, &used, &out);
+		assert_int_equal(action, cases[i].action);
+		assert_string_equal(buf_text(&out), cases[i].out);
+	}
+}
+
 /* What a worker must not send does nothing to us. */
 static void test_copy_hostile(void **state)
 {
@@ -160,6 +192,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_prefix), cmocka_unit_test(test_prefix_kitty), cmocka_unit_test(test_prefix_modified), cmocka_unit_test(test_prefix_names),
+		cmocka_unit_test(test_prefix_answers),
 		cmocka_unit_test(test_copy_moves), cmocka_unit_test(test_copy_prompts), cmocka_unit_test(test_copy_hostile),
 	};
 
