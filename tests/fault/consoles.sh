@@ -4,13 +4,14 @@
 # coordinator and a worker at work: nobody is lost by it, nothing ends, and ages stay sane.
 #
 # MAESTRO_CONSOLES says how many (15 unless told; 50 is worth it now and then).
-# Seen to fail: with a coordinator that queues frames without bound for whom it cannot reach; with CLOCK_BOOTTIME moved too.
+# Seen to fail: with one who stands still and is not told to go on; with CLOCK_BOOTTIME (FAULT_CLOCK) moved by as much, as
+# if what is counted were counted by the wall.
 . "${MAESTRO_TESTS:?}/support/harness.sh"
 . "$MAESTRO_TESTS/support/fault.sh"
 count=${MAESTRO_CONSOLES:-15}
 make_repo repo
 echo 0 > "$place/wall"
-walled() { local program=$1; shift; with_faults FAULT_PROGRAM="$program" FAULT_WALL="$place/wall" FAULT_CLOCK="$place/boot" "$program" "$@"; }
+walled() { local program=$1; shift; with_faults FAULT_PROGRAM="$program" FAULT_WALL="$place/wall" "$program" "$@"; }
 start coordinator walled maestro-coordinator run --listen 127.0.0.1:0
 coordinator=$started
 port=$(sed -n 's/^tls+tcp:\/\/127.0.0.1://p' <<< "$ready")
@@ -55,15 +56,19 @@ for console in "${consoles[@]}"; do pkill -KILL -P "$console"; halt KILL "$conso
 calm() { [ "$(files)" -le $((before_files + 4)) ]; }
 wait_for 60 calm && pass "killed consoles leave nothing behind" || fail "killed consoles leave nothing behind" "$(files), $before_files before"
 
+mkfifo "$place/never"
 # The wall clock. A grant, an expiry or a heartbeat that was counted by it would be over, or never be.
 begin "through the days"
 lives=$id lives_pid=$pid
+limited=$(maestro run -a command --title "an hour at most" --max-time 1h "echo \$MAESTRO_TASK >> '$place/ran'; echo \$\$ > '$place/pid.limited'; exec cat '$place/never'")
+wait_for 30 test -s "$place/pid.limited" || fail "one with a limit runs" "$(maestro show "$limited")"
 for day in 86400000 -86400000; do
 	since=$(($(maestro events --since 1 --json | jq 'map(.seq) | max') + 1))
 	echo $day > "$place/wall"
 	id=$(maestro run -a command --title "another day" "$work")
 	check "with the wall clock off by $day ms work goes on" maestro wait "$id"
 	is "it ran once, the others live" "review 1 running live" "$(state_of "$id") $(ran "$id") $(state_of "$lives") $(field_of "$flooding" session)"
+	is "an hour's limit is not reached" "running" "$(state_of "$limited")"
 	is "nobody was taken for lost" "" "$(maestro events --since "$since" --json | jq -r '.[] | select(.kind | test("worker.(state|disconnected)|attempt.lost")) | .text')"
 	is "the worker is ready" ready "$(worker_state w1)"
 	halt KILL "$worker"
@@ -74,6 +79,7 @@ for day in 86400000 -86400000; do
 done
 echo 0 > "$place/wall"
 is "the session is the same" "$lives_pid 1" "$(cat "$place/pid.$lives") $(ran "$lives")"
+check "the limited one is stopped" maestro stop "$limited"
 touch "$place/stop" "$place/go.$lives"
 check "both end well" maestro wait "$flooding" "$lives"
 is "once" "1 1" "$(ran "$flooding") $(ran "$lives")"

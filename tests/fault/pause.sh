@@ -1,14 +1,17 @@
 #!/usr/bin/env bash
-# SIGSTOP past a lease and past a silence, SIGTERM with work in flight, drain, an exit while the coordinator is away, and
-# a console that stands still beside a session that floods.
+# SIGSTOP past a lease and past a silence, SIGTERM with work in flight, drain, an exit while the coordinator is away, an
+# account that is limited until a time, and a console that stands still beside a session that floods.
 #
 # The minute of a lease is not waited for: a preload library moves the clock that counts, as a suspend would.
 . "${MAESTRO_TESTS:?}/support/harness.sh"
 . "$MAESTRO_TESTS/support/fault.sh"
 make_repo repo
 echo 0 > "$place/ahead"
-start coordinator with_faults FAULT_PROGRAM=maestro-coordinator FAULT_CLOCK="$place/ahead" maestro-coordinator run
-coordinator=$started
+start_clocked_coordinator() {
+	start coordinator with_faults FAULT_PROGRAM=maestro-coordinator FAULT_CLOCK="$place/ahead" maestro-coordinator run
+	coordinator=$started
+}
+start_clocked_coordinator
 maestro token create --role worker > "$place/token"
 check "a worker joins" maestro-worker join "ipc://$MAESTRO_HOME/run/coordinator.sock" --name w1 --token-file "$place/token"
 start_clocked_worker() {
@@ -57,8 +60,7 @@ halt KILL "$coordinator"
 touch "$place/go.$id"
 wait_for 20 sh -c "! kill -0 $pid" || fail "the session ends while the coordinator is away"
 wait_for 20 grep -q "task=$id attempt=1: session ended" "$place/w1.log" && pass "an exit while the coordinator is away is seen" || fail "an exit while the coordinator is away is seen"
-start coordinator with_faults FAULT_PROGRAM=maestro-coordinator FAULT_CLOCK="$place/ahead" maestro-coordinator run
-coordinator=$started
+start_clocked_coordinator
 check "and reported when it is back" maestro wait "$id"
 is "once" "review 1" "$(state_of "$id") $(ran "$id")"
 
@@ -72,7 +74,7 @@ is "a worker that is told to end ends well" 0 $?
 check "its session lives on" kill -0 "$kept_pid"
 kill -TERM "$coordinator"; wait "$coordinator"
 is "a coordinator that is told to end ends well" 0 $?
-start_coordinator
+start_clocked_coordinator
 start_clocked_worker
 out=$(ended_once "${ids[@]}") && pass "what was in flight ended, and ran once" || fail "what was in flight ended, and ran once" "$out"
 is "the session is the same" "running $kept_pid" "$(state_of "$kept") $(cat "$place/pid.$kept")"
@@ -86,6 +88,36 @@ check "what ran there ends well" maestro wait "$kept"
 is "and the new one still waits" "queued 0" "$(state_of "$id") $(ran "$id")"
 check "uncordon" maestro worker uncordon w1
 check "then it runs" maestro wait "$id"
+
+# An account that has used up what it may: nothing of its agent starts there until the time that it named, then by itself.
+mkdir -p "$place/bin"
+mkfifo "$place/again"
+cat > "$place/bin/opencode" << END
+#!/bin/sh
+if [ "\$1" = --version ]; then echo opencode 1.0; exit; fi
+echo \$MAESTRO_TASK >> $place/ran
+if mkdir $place/first 2> /dev/null; then maestro-agent status limited --until 2h; cat $place/again; exit 0; fi
+echo new > new
+END
+chmod +x "$place/bin/opencode"
+halt KILL "$worker"
+start w1 with_faults PATH="$place/bin:$PATH" FAULT_PROGRAM=maestro-worker FAULT_CLOCK="$place/ahead" maestro-worker run --name w1 --slots 8
+worker=$started
+first=$(maestro run -a opencode --title "used up" 'go')
+limited() { maestro worker show w1 | grep -q 'opencode.*limited until'; }
+wait_for 60 limited && pass "a limited account is shown, with its time" || fail "a limited account is shown, with its time" "$(maestro worker show w1; maestro show "$first")"
+waits=$(maestro run -a opencode --title "waits for the account" 'go')
+id=$(maestro run -a command --title "another agent" "$work")
+check "another agent works on there" maestro wait "$id"
+is "what is of the limited one waits" "queued 0" "$(state_of "$waits") $(ran "$waits")"
+like "and says why" 'limit' "$(field_of "$waits" waiting_for)"
+echo $((400000 + 3 * 3600000)) > "$place/ahead"
+wait_for 60 sh -c "maestro events --since 1 --json | jq -e 'any(.[]; .kind == \"agent.resumed\")'" && pass "when the time has come it is told to be well again" ||
+	fail "when the time has come it is told to be well again" "$(maestro worker show w1)"
+wait_for 60 is_over "$waits"
+is "and what waited runs by itself, once" 1 "$(ran "$waits")"
+timeout 20 sh -c "echo go > '$place/again'"
+wait_for 60 is_over "$first"
 
 # One console stands still beside a session that floods; the session goes on, and so does another console.
 flood="i=0; while [ ! -e '$place/stop' ]; do i=\$((i + 1)); echo \"line \$i of a flood that does not end\"; [ \$((i % 5000)) = 0 ] && echo \$i > '$place/count'; done; exit 0"
