@@ -70,6 +70,45 @@ look mc 'three' "LANG=C.UTF-8 mc -u -x -S default $place/list $place/list" Down 
 look htop 'sleep' "HTOPRC=$place/htoprc htop -p $sleeper" Down
 look tmux 'line 9' "tmux -S $place/inner.\$\$ -f $place/inner.conf new-session -s in 'head -n 12 $place/text; exec cat'" C-b %
 
+# What tmux does not tell in a capture is read as attach wrote it: a palette that was changed, links, kinds and colours of
+# underline, and keys with modifiers in both directions.
+cat > styled <<- 'SH'
+	stty raw -echo
+	printf '\033]4;1;rgb:12/34/56\007\033]11;#102030\007\033]12;#0a0b0c\007\033[>4;2m'
+	printf '\033]8;id=7;https://example.org/x\033\\linked\033]8;;\033\\ \033[31mred\033[m \033[4:3m\033[58;5;2mcurly\033[m styled\r\n'
+	exec cat -v
+SH
+# raw TERM: attaches in a terminal of that name; what attach writes to it goes to file raw.
+raw() {
+	: > raw
+	outer new-session -d -s raw -x 80 -y 24 "PS1='$ ' exec bash --norc"
+	outer pipe-pane -t raw "cat >> $place/raw"
+	outer send-keys -t raw "TERM=$1 exec maestro attach --take-over $id" Enter
+	wait_for 20 shows raw 'styled' || fail "the styled session on $1" "$(seen raw)"
+}
+wrote() { grep -qaF -- "$(printf "$1")" raw; }
+id=$(maestro run -p repo -a command "exec bash $place/styled")
+wait_for 30 sh -c "maestro screen $id 2> /dev/null | grep -q styled"
+raw xterm-256color
+check "a link is drawn as a link, with its id" wait_for 10 wrote '\033]8;id=7;https://example.org/x\033\\'
+check "and ended" wait_for 10 wrote '\033]8;;\033\\'
+check "a colour is the one that the program made it" wait_for 10 wrote '38;2;18;52;86'
+check "the ground too" wait_for 10 wrote '48;2;16;32;48'
+check "and the cursor" wait_for 10 wrote '\033]12;#0a0b0c\033\\'
+check "an underline of its kind" wait_for 10 wrote '4:3'
+check "and of its colour" wait_for 10 wrote '58'
+check "keys with modifiers are asked for" wait_for 10 wrote '\033[>4;2m'
+outer send-keys -t raw -H 1b 5b 32 37 3b 35 3b 31 30 35 7e
+check "and passed on" wait_for 20 shows raw '\^\[\[27;5;105~'
+outer send-keys -t raw 'C-\' d
+check "given back when attach ends" wait_for 20 wrote '\033[>4;0m'
+wait_for 20 sh -c "! tmux -S $place/outer has-session -t raw 2> /dev/null"
+raw linux
+check "a terminal that knows no links gets none" sh -c "! grep -qaF 'example.org' raw"
+check "nor kinds of underline" sh -c "! grep -qaF '4:3' raw"
+outer kill-session -t raw
+maestro stop "$id" > /dev/null
+
 # The worker dies under an attached session, and another takes its place.
 id=$(maestro run -p repo -a command 'echo ready; while read -r line; do echo "got $line."; done')
 wait_for 30 sh -c "maestro screen $id 2> /dev/null | grep -q ready"
