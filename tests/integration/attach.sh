@@ -109,6 +109,24 @@ check "nor kinds of underline" sh -c "! grep -qaF '4:3' raw"
 outer kill-session -t raw
 maestro stop "$id" > /dev/null
 
+# A shell that marks its prompts (OSC 133): copy mode goes from one to the next, and tells how the command before it ended.
+mark() { printf '\033]133;%s\033\\' "$1"; }
+{ mark A; echo '$ first'; mark C; seq 60; mark 'D;3'; mark A; echo '$ second'; mark C; echo done; } > prompts
+id=$(maestro run -p repo -a command --size 80x24 "cat $place/prompts; exec cat")
+wait_for 30 sh -c "maestro screen $id 2> /dev/null | grep -q done"
+outer new-session -d -s attached -x 80 -y 24 "maestro attach $id"
+wait_for 20 shows attached second || fail "the session is shown" "$(seen attached)"
+outer send-keys -t attached 'C-\' '['
+check "copy mode shows its keys" wait_for 20 shows attached '\[ \] prompts'
+outer send-keys -t attached '['
+check "[ goes to the prompt above, which knows the exit code" wait_for 20 shows attached 'before it: exit 3'
+outer send-keys -t attached '['
+check "and to the one above the screen" wait_for 20 shows attached '^\$ first'
+outer send-keys -t attached ']'
+check "] goes down again" wait_for 20 shows attached '^\$ second'
+outer kill-session -t attached
+maestro stop "$id" > /dev/null
+
 # The worker dies under an attached session, and another takes its place.
 id=$(maestro run -p repo -a command 'echo ready; while read -r line; do echo "got $line."; done')
 wait_for 30 sh -c "maestro screen $id 2> /dev/null | grep -q ready"
