@@ -62,8 +62,8 @@ start_worker w1 --slots 3
 w1=$started
 
 gone() { [ ! -e "$trees/$1.1" ]; }
-wait_for 30 gone "$runs" && pass "back again it is told of the merge, and clears up" || fail "back again it is told of the merge, and clears up" "$(ls "$trees")"
-wait_for 30 session_is "$review" ended && pass "and ends the session that was rejected" || fail "and ends the session that was rejected" "$(maestro show "$review")"
+wait_for 60 gone "$runs" && pass "back again it is told of the merge, and clears up" || fail "back again it is told of the merge, and clears up" "$(ls "$trees")"
+wait_for 60 session_is "$review" ended && pass "and ends the session that was rejected" || fail "and ends the session that was rejected" "$(maestro show "$review")"
 halt KILL "$w1"
 wait_for 60 is_away || fail "it is seen to be away"
 check "what an absent worker has unpushed can be removed by force" maestro rm --force "$unpushed"
@@ -72,7 +72,7 @@ halt KILL "$coordinator"
 start_coordinator
 start_worker w1 --slots 3
 w1=$started
-wait_for 30 gone "$unpushed" && pass "what it owes is remembered, and done when it is back" || fail "what it owes is remembered, and done when it is back" "$(ls "$trees")"
+wait_for 60 gone "$unpushed" && pass "what it owes is remembered, and done when it is back" || fail "what it owes is remembered, and done when it is back" "$(ls "$trees")"
 is "it still drains after all that" true "$(draining)"
 check "uncordon" maestro worker uncordon w1
 

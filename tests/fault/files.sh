@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Truncated and flipped bytes in the files that damage.sh has not: what `join` wrote on a worker and at a person's machine,
-# certificates, locks, a session's port, token and index of its transcript. Who cannot go on names the file and what to do;
+# certificates, locks, a session's port, token and index of its transcript, a mirror. Who cannot go on names the file and what to do;
 # what a session does not need does not end it.
 #
 # What it was written for: certificates and addresses that could not be used, in messages that named no file.
@@ -72,7 +72,7 @@ is "the session is the same" "running $lives_pid 1" "$(state_of "$lives") $(cat 
 
 # A session's small files: it goes on, and so does whoever looks at it.
 id=$(maestro run -a command --title "output" 'for i in $(seq 1 60000); do echo "line $i of the output"; done; exit 1')
-timeout 60 maestro wait "$id" > /dev/null
+timeout 120 maestro wait "$id" > /dev/null
 maestro logs "$id" > all.txt
 export_last() { maestro logs "$id" --since 1h; }
 for how in cut empty flip; do
@@ -83,12 +83,39 @@ for how in cut empty flip; do
 	for file in port token; do harm "$state/sessions/$lives.1/$file" $how; done
 	start_worker w1
 	worker=$started
-	wait_for 30 sh -c "[ \"\$(maestro show $lives --json | jq -r .session)\" = live ]" && pass "with its port and token damaged ($how) a session is found again" ||
+	wait_for 60 sh -c "[ \"\$(maestro show $lives --json | jq -r .session)\" = live ]" && pass "with its port and token damaged ($how) a session is found again" ||
 		fail "with its port and token damaged ($how) a session is found again" "$(maestro show "$lives")"
 done
 touch "$place/go.$lives"
-check "and ends well" timeout 60 maestro wait "$lives"
+check "and ends well" timeout 120 maestro wait "$lives"
 is "once" "review 1" "$(state_of "$lives") $(ran "$lives")"
+
+# The mirror: a task on it fails and says why, or does not mind; nobody else minds either.
+make_repo other
+check "another project" maestro project add other "$place/other"
+mirror=$state/mirrors/repo.git
+bad=
+for file in HEAD config refs/remotes/origin/main packed; do
+	[ $file = packed ] && file=$(cd "$mirror" && find objects -type f | sort | head -n 1)
+	for how in cut empty flip; do
+		chmod u+w "$mirror/$file" || continue
+		harm "$mirror/$file" $how
+		id=$(maestro run -p repo -a command --title "$file $how" "$work")
+		wait_for 120 is_over "$id"
+		case "$(state_of "$id") $(ran "$id")" in
+		"review 1") ;;
+		"failed "[01]) [ -n "$(field_of "$id" reason)" ] || bad="$bad $file $how: no reason;"; note "$file $how: $(field_of "$id" reason)" ;;
+		*) bad="$bad $file $how: $(state_of "$id") $(ran "$id") $(field_of "$id" waiting_for);" ;;
+		esac
+		heal
+	done
+done
+is "a damaged mirror is told or does not matter" "" "$bad"
+id=$(maestro run -p other -a command --title beside "$work")
+check "another project's is whole" timeout 120 maestro wait "$id"
+id=$(maestro run -p repo -a command --title healed "$work")
+check "put back, it works" timeout 120 maestro wait "$id"
+is "in the same worker" ready "$(kill -0 "$worker" && worker_state w1)"
 
 # The coordinator's.
 halt KILL "$coordinator"
@@ -98,5 +125,5 @@ harm "$mind/lock" flip
 start_coordinator --listen "127.0.0.1:$port"
 wait_for 60 worker_is w1 ready && pass "the worker is back" || fail "the worker is back" "$(maestro worker ls)"
 check "the database is whole" maestro-coordinator check
-id=$(maestro run -a command --title last "$work")
-check "new work runs" timeout 60 maestro wait "$id"
+id=$(maestro run -p repo -a command --title last "$work")
+check "new work runs" timeout 120 maestro wait "$id"

@@ -22,18 +22,20 @@ reached=0
 
 # one PROGRAM CALL AT ACTION: a task under this plan. Whether the fault came is counted.
 one() {
-	local id state
+	local id state said
 	rm -f "$place/did"
 	echo "$*" > "$place/plan"
 	id=$(maestro run -a command --title "$*" "$work") || { bad="$bad $*: no task;"; return; }
-	wait_for 60 is_over "$id" || { bad="$bad $id ($*): $(state_of "$id") $(field_of "$id" waiting_for);"; return; }
-	state=$(state_of "$id")
+	# "ID state: reason", by one program that waits for the event
+	said=$(timeout 120 maestro wait "$id")
+	state=${said#* } state=${state%%:*}
+	[ -n "$said" ] || { bad="$bad $id ($*): $(state_of "$id") $(field_of "$id" waiting_for);"; return; }
 	[ -e "$place/did" ] && reached=$((reached + 1))
 	[ "$(ran "$id")" -le 1 ] || bad="$bad $id ($*): ran $(ran "$id") times;"
 	case $state in
 	review) [ "$(ran "$id")" = 1 ] || bad="$bad $id ($*): review, never ran;" ;;
-	failed) [ -n "$(field_of "$id" reason)" ] || bad="$bad $id ($*): failed without a reason;"
-		note "$id ($*): $(field_of "$id" reason)" ;;
+	failed) [ "${said#*: }" != "$said" ] || bad="$bad $id ($*): failed without a reason;"
+		note "$id ($*): ${said#*: }" ;;
 	*) bad="$bad $id ($*): $state;" ;;
 	esac
 	kill -0 "$worker" 2> /dev/null || { bad="$bad $id ($*): the worker died;"; finish; }

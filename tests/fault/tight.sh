@@ -45,7 +45,7 @@ after=$(maestro run -a command --title after "$work")
 check "new work runs" maestro wait "$after"
 touch "$place/roomy"
 recorded() { maestro logs "$loud" 2> /dev/null | grep -q 'there is room again'; }
-wait_for 30 recorded && pass "what is printed from now on is recorded again" || fail "what is printed from now on is recorded again" "$(maestro logs "$loud" 2>&1 | tail -n 3)"
+wait_for 60 recorded && pass "what is printed from now on is recorded again" || fail "what is printed from now on is recorded again" "$(maestro logs "$loud" 2>&1 | tail -n 3)"
 touch "$place/stop" "$place/go.$lives"
 check "what lived through it ends well" maestro wait "$lives"
 is "and ran once" "review 1" "$(state_of "$lives") $(ran "$lives")"
