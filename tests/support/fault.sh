@@ -66,7 +66,8 @@ submit_surely() {
 ended_once() {
 	local id bad=()
 	for id in "$@"; do
-		wait_for 60 is_over "$id" || { bad+=("$id: $(state_of "$id") $(field_of "$id" reason)"); continue; }
+		timeout 120 maestro wait "$id" > /dev/null 2>&1
+		is_over "$id" || { bad+=("$id: $(state_of "$id") $(field_of "$id" reason)"); continue; }
 		[ "$(ran "$id")" = 1 ] || bad+=("$id: ran $(ran "$id") times, $(state_of "$id"): $(field_of "$id" reason)")
 	done
 	printf '%s\n' "${bad[@]}"
