@@ -3,7 +3,7 @@
 # worker is away is released when it returns; SIGTERM with work in flight, and a worker that leaves for good.
 #
 # Seen to fail: with a draining worker that the scheduler still used (core/fit.c); with --wait blind to lost attempts; with
-# debts that READY does not ask about (core/worker.c).
+# debts that READY does not ask about (debts_ask).
 . "${MAESTRO_TESTS:?}/support/harness.sh"
 . "$MAESTRO_TESTS/support/fault.sh"
 make_repo repo

@@ -3,7 +3,7 @@
  *
  * Seen to fail: with own_attempt (core/report.c) looking at the run alone its reports were believed; with find_by_worker
  * (service/stream.c) and ask_answered (service/ask.c) looking at the number alone its screens and answers were passed on;
- * without judge_stolen (core/worker.c) its inventory raised the question of a restored backup. */
+ * without judge_stolen (core/inventory.c) its inventory raised the question of a restored backup. */
 #include "tests/unit/coordinator/served.h"
 
 #include <signal.h>
