@@ -3,7 +3,7 @@
 # size in a private tmux, the same keys to both, and their captures, colours, cursor and modes compared; at 80x24 and,
 # after a resize under the running program, at 200x50. Then the worker is killed under an attached session, and replaced.
 . "${MAESTRO_TESTS:?}/support/harness.sh"
-trap 'outer kill-server 2> /dev/null; tmux -S "$place/inner" kill-server 2> /dev/null; finish' EXIT
+trap 'for socket in "$place"/inner.* "$place/outer"; do tmux -S "$socket" kill-server 2> /dev/null; done; finish' EXIT
 outer() { tmux -S "$place/outer" -f /dev/null "$@"; }
 # A test that looks for a program and finds none must not pass by that.
 for program in tmux vim.tiny less mc htop; do
@@ -13,7 +13,7 @@ make_repo repo
 seq 300 | sed 's/.*/line & of a file that is longer than a screen, with a number at its end: &/' > text
 printf '\033[1;31mred\033[0m \033[38;5;208morange\033[0m \033[48;2;10;60;90mdeep\033[0m \033[4munder\033[0m \033[7mback\033[0m\n' > colours
 printf 'wide: 漢字かな 한글, combining: e\xcc\x81a\xcc\x88, box: ┌─┬─┐ │ └─┘, emoji: 🙂🚀, 中\033[?1002h\n' >> colours # and the mouse, not in the SGR encoding
-mkdir -p list/one list/two && seq 99 > list/three && touch -d '2020-01-01 12:00' list/* list
+mkdir -p box/list/one box/list/two && seq 99 > box/list/three && touch -d '2020-01-01 12:00' box/list/* box/list box # mc shows the date of .. too
 sleep 1000 & sleeper=$!
 pids+=("$sleeper")
 printf '%s\n' 'fields=0 48 17 2 1' 'hide_kernel_threads=1' 'left_meters=Hostname' 'left_meter_modes=2' 'right_meters=' \
@@ -66,7 +66,7 @@ look() {
 look less 'line 1 of' "less -N $place/text" Space G
 look vim 'line 1 of' "vim.tiny -u NONE -i NONE -n -c 'set nocp nu hls ruler laststatus=2 bg=dark' $place/text" /1.0 Enter o
 look "colours, wide characters and the mouse" 'emoji' "cat $place/colours; exec cat" x
-look mc 'three' "LANG=C.UTF-8 mc -u -x -S default $place/list $place/list" Down C-o
+look mc 'three' "LANG=C.UTF-8 mc -u -x -S default $place/box/list $place/box/list" Down C-o
 look htop 'sleep' "HTOPRC=$place/htoprc htop -p $sleeper" Down
 look tmux 'line 9' "tmux -S $place/inner.\$\$ -f $place/inner.conf new-session -s in 'head -n 12 $place/text; exec cat'" C-b %
 

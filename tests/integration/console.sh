@@ -12,7 +12,7 @@ make_repo repo
 seq 300 | sed 's/.*/line & of a file that is longer than a screen, with a number at its end: &/' > text
 printf '\033[1;31mred\033[0m \033[38;5;208morange\033[0m \033[48;5;24mdeep\033[0m \033[4munder\033[0m \033[7mback\033[0m\n' > colours
 printf 'wide: 漢字かな 한글, combining: e\xcc\x81a\xcc\x88, box: ┌─┬─┐ │ └─┘, emoji: 🙂🚀, 中\n' >> colours
-mkdir -p list/one list/two && seq 99 > list/three && touch -d '2020-01-01 12:00' list/* list
+mkdir -p box/list/one box/list/two && seq 99 > box/list/three && touch -d '2020-01-01 12:00' box/list/* box/list box # mc shows the date of .. too
 sleep 1000 & sleeper=$!
 pids+=("$sleeper")
 printf '%s\n' 'fields=0 48 17 2 1' 'hide_kernel_threads=1' 'left_meters=Hostname' 'left_meter_modes=2' 'right_meters=' \
@@ -68,7 +68,7 @@ look less '15;0' 'line 1 of' "less -N $place/text" Space G
 look "vim on dark" '15;0' 'line 1 of' "vim.tiny -u NONE -i NONE -n -c 'set nocp nu hls ruler laststatus=2 bg=dark' $place/text" /1.0 Enter o
 look "vim on light" '0;15' 'line 1 of' "vim.tiny -u NONE -i NONE -n -c 'set nocp nu hls ruler laststatus=2 bg=light' $place/text" /1.0 Enter o
 look "colours and wide characters" '0;15' 'emoji' "cat $place/colours; exec cat" x
-look mc '15;0' 'three' "LANG=C.UTF-8 mc -u -x -S default $place/list $place/list" Down C-o
+look mc '15;0' 'three' "LANG=C.UTF-8 mc -u -x -S default $place/box/list $place/box/list" Down C-o
 look htop '0;15' 'sleep' "HTOPRC=$place/htoprc htop -p $sleeper" Down
 
 # The link is lost: the picture stays, and how old it is stands above it.
