@@ -193,6 +193,7 @@ static int run(struct cli *cli, const void *v, int count, char **operands, struc
 	check_program(&doctor, "maestro-console", false);
 	check_program(&doctor, "maestro-session", true);
 	check_program(&doctor, "maestro-git", true);
+	check_program(&doctor, "maestro-search", true);
 	check_git(&doctor);
 	check_terminal(&doctor);
 	check_directory(&doctor, "config", cli->paths.config);

@@ -1,6 +1,6 @@
 #include "console/cli/cast.h"
 #include "console/cli/command.h"
-#include "console/cli/plain.h"
+#include "proto/wire/plain.h"
 #include "console/cli/print.h"
 #include "console/cli/timed.h"
 

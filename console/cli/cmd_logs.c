@@ -1,5 +1,5 @@
 #include "console/cli/command.h"
-#include "console/cli/plain.h"
+#include "proto/wire/plain.h"
 #include "proto/base/clock.h"
 
 #include <inttypes.h>
@@ -37,6 +37,15 @@ struct logs {
 	int64_t since_ms; /* for the first question; 0: from the beginning */
 	struct plain plain;
 };
+
+static int say_cut_off(const struct logs *logs)
+{
+	if (logs->cli->json)
+		return cli_print_line(json_pack("{sI sb}", "offset", (json_int_t)logs->offset, "cut_off", 1));
+	fflush(stdout);
+	fprintf(stderr, "maestro: logs: the end of the recording is missing\n");
+	return 0;
+}
 
 static int print_piece(struct logs *logs, const Maestro__SessionBytes *bytes)
 {
@@ -102,7 +111,7 @@ static int read_piece(struct logs *logs, bool *ret_more, bool *ret_ended, struct
 	logs->offset = (bytes->has_offset ? bytes->offset : logs->offset) + bytes->data.len;
 	*ret_more = bytes->data.len && bytes->has_end && logs->offset < bytes->end;
 	*ret_ended = bytes->ended && !*ret_more;
-	return r;
+	return r || !*ret_ended || !bytes->cut_off ? r : say_cut_off(logs);
 }
 
 static int on_look(sd_event_source *source, uint64_t usec, void *userdata)
@@ -177,7 +186,8 @@ const struct command command_logs = {
 	.group = GROUP_SESSIONS,
 	.brief = "print what a session printed",
 	.table = { "maestro logs", "TASK [-f] [--since TIME] [--attempt N]",
-		"Prints all that the session has printed, as plain text. With --json: a line for each piece. Output that was not recorded is told on stderr (--json: missing).",
+		"Prints all that the session has printed, as plain text. With --json: a line for each piece. Output that was not recorded is told on stderr (--json: missing),\n"
+		"and so is an end that was lost (--json: cut_off).",
 		specs, ARRAY_SIZE(specs) },
 	.values_size = sizeof(struct values),
 	.operands_min = 1, .operands_max = 1,

@@ -1,5 +1,5 @@
 #include "console/cli/command.h"
-#include "console/cli/plain.h"
+#include "proto/wire/plain.h"
 #include "console/cli/player.h"
 #include "console/cli/timed.h"
 

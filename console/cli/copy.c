@@ -2,7 +2,7 @@
 
 #include <stdio.h>
 #include <string.h>
-#include "console/cli/plain.h"
+#include "proto/wire/plain.h"
 
 static size_t count_of(const struct copy *copy)
 {

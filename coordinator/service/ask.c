@@ -247,6 +247,38 @@ void ask_read(struct conn *conn, const Maestro__Envelope *envelope)
 	ask_send(conn->service, ask, attempt->worker, &question, READ_MS);
 }
 
+static void search_done(struct service *service, struct ask *ask, const Maestro__Envelope *answer, const char *why)
+{
+	if (answer)
+		relay(service, ask, answer);
+	else
+		unanswered(service, ask, ask->original->search_worker->worker, why);
+}
+
+/* The question goes on as it is: which transcripts there are only the worker knows. */
+void ask_search(struct conn *conn, const Maestro__Envelope *envelope)
+{
+	const Maestro__SearchWorker *search = envelope->search_worker;
+	Maestro__Envelope question = MAESTRO__ENVELOPE__INIT;
+	struct ask *ask;
+
+	if (!search->search) {
+		fail(conn, envelope, FAIL(USAGE), search->worker, "nothing is searched for", NULL);
+		return;
+	}
+	if (!conn_worker_reachable(conn->service, search->worker)) {
+		fail(conn, envelope, FAIL(UNAVAILABLE), search->worker, "this worker is not connected",
+			"`maestro worker ls` shows who is there");
+		return;
+	}
+	ask = ask_new(conn, envelope, search_done);
+	if (!ask)
+		return;
+	question.body_case = BODY(SEARCH_SESSIONS);
+	question.search_sessions = search->search;
+	ask_send(conn->service, ask, search->worker, &question, READ_MS);
+}
+
 static void input_done(struct service *service, struct ask *ask, const Maestro__Envelope *answer, const char *why)
 {
 	char what[40];

@@ -125,13 +125,18 @@ static void add_task(uint64_t task, void *userdata)
 	struct listing *listing = userdata;
 	const struct core *core = service_core(listing->conn->service);
 	const Maestro__ListTasks *ask = listing->ask;
+	Maestro__Task *view;
 
 	if (listing->next || (ask->has_from && task < ask->from) || !is_wanted(ask, core_task(core, task)))
 		return;
-	if (ask->has_from && listing->count == LIMIT_PAGE)
+	if (ask->has_from && listing->count == LIMIT_PAGE) {
 		listing->next = task;
-	else
-		listing_add(listing, core_view_task(core, task, false, clock_boottime_ms()));
+		return;
+	}
+	view = core_view_task(core, task, ask->has_attempts && ask->attempts, clock_boottime_ms());
+	if (view)
+		view->has_prompt = false; /* of one task only */
+	listing_add(listing, view);
 }
 
 static void add_in_full(struct listing *listing, uint64_t task)
@@ -284,6 +289,7 @@ static const struct {
 	{ BODY(ACT_ON_TASK), OPERATOR, on_act },
 	{ BODY(SEND_TO_TASK), OPERATOR, ask_input },
 	{ BODY(READ_TASK), VIEWER, ask_read },
+	{ BODY(SEARCH_WORKER), VIEWER, ask_search },
 	{ BODY(DIFF_TASK), VIEWER, ask_diff },
 	{ BODY(MERGE_TASK), OPERATOR, ask_merge },
 	{ BODY(WATCH), VIEWER, watch_start },

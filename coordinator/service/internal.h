@@ -168,6 +168,7 @@ bool ask_answered(struct service *service, struct conn *worker, const Maestro__E
 void ask_worker_gone(struct service *service, struct conn *worker);
 /* ask.c: what people ask of sessions and repositories */
 void ask_read(struct conn *conn, const Maestro__Envelope *envelope);
+void ask_search(struct conn *conn, const Maestro__Envelope *envelope);
 void ask_input(struct conn *conn, const Maestro__Envelope *envelope);
 void ask_diff(struct conn *conn, const Maestro__Envelope *envelope);
 void ask_merge(struct conn *conn, const Maestro__Envelope *envelope);

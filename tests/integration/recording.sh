@@ -20,7 +20,7 @@ refuses "a format that is not there" 2 'asciicast-v3' maestro export "$id" --for
 refuses "a task that is not there" 4 'no (such )?task' maestro export 99
 refuses "replay wants a terminal" 2 'needs a terminal' maestro replay "$id"
 
-is "grep finds it" "$id:1:needle-one grün" "$(maestro grep 'needle-o.e')"
+is "grep finds it" "$id.1:1:needle-one grün" "$(maestro grep 'needle-o.e')"
 is "grep --json" "$id 1" "$(maestro grep -i NEEDLE --json | jq -r '"\(.task) \(.line)"')"
 is "grep -l" "$id" "$(maestro grep -l '^1')"
 is "grep stops at --max" 5 "$(maestro grep --max 5 '^1' 2> /dev/null | wc -l)"

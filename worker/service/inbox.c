@@ -131,6 +131,11 @@ static void take_read(struct service *service, const Maestro__Envelope *envelope
 	reading_ask(service, envelope->has_request ? envelope->request : 0, envelope->read_session);
 }
 
+static void take_search(struct service *service, const Maestro__Envelope *envelope)
+{
+	searching_ask(service, envelope->has_request ? envelope->request : 0, envelope->search_sessions);
+}
+
 static void take_describe(struct service *service, const Maestro__Envelope *envelope)
 {
 	const Maestro__DescribeAttempt *ask = envelope->describe_attempt;
@@ -180,6 +185,7 @@ static const struct {
 	{ MAESTRO__ENVELOPE__BODY_GIT_ASK, false, take_git_ask },
 	{ MAESTRO__ENVELOPE__BODY_READ_SESSION, false, take_read },
 	{ MAESTRO__ENVELOPE__BODY_DESCRIBE_ATTEMPT, false, take_describe },
+	{ MAESTRO__ENVELOPE__BODY_SEARCH_SESSIONS, false, take_search },
 	{ MAESTRO__ENVELOPE__BODY_STREAM_OPEN, false, take_stream_open },
 	{ MAESTRO__ENVELOPE__BODY_STREAM_CLOSE, false, take_stream_close },
 	{ MAESTRO__ENVELOPE__BODY_STREAM_ACK, false, take_stream_ack },

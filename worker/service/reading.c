@@ -117,7 +117,18 @@ static int read_output(struct transcript_reader *reader, uint64_t *offset, size_
 	return r < 0 ? r : 0;
 }
 
-static int output(const char *path, const Maestro__ReadSession *message, struct buf *out, Maestro__SessionBytes *bytes)
+/* Of a session that is over: whether its end is lost. */
+static int tell_cut_off(struct transcript_reader *reader, Maestro__SessionBytes *bytes)
+{
+	struct transcript_place place;
+	int r = transcript_cut_off(reader, &place);
+
+	bytes->has_cut_off = true;
+	bytes->cut_off = !r;
+	return r < 0 ? r : 0;
+}
+
+static int output(const char *path, const Maestro__ReadSession *message, bool over, struct buf *out, Maestro__SessionBytes *bytes)
 {
 	_cleanup_(transcript_reader_free_p) struct transcript_reader *reader = NULL;
 	uint64_t offset = message->has_offset ? message->offset : 0, end = 0;
@@ -132,6 +143,8 @@ static int output(const char *path, const Maestro__ReadSession *message, struct 
 		r = read_output(reader, &offset, max_bytes, out);
 	if (!r)
 		r = transcript_end(reader, &end);
+	if (!r && over)
+		r = tell_cut_off(reader, bytes);
 	if (r)
 		return r;
 	bytes->has_data = bytes->has_offset = bytes->has_end = true;
@@ -182,7 +195,21 @@ static int put_keyframe(struct transcript_reader *reader, int64_t since_ms, stru
 	return timeline_put(writer, &item);
 }
 
-static int timed(const char *path, const Maestro__ReadSession *message, struct buf *out, Maestro__SessionBytes *bytes)
+/* Behind the last whole record, once: what followed is told as damage. */
+static int put_cut_off(struct transcript_reader *reader, struct timeline_writer *writer, uint64_t *position)
+{
+	struct timeline_item item = { .kind = TIMELINE_GAP };
+	struct transcript_place place;
+	int r = transcript_cut_off(reader, &place);
+
+	if (r || *position >= place.position)
+		return r < 0 ? r : 0;
+	*position = place.position;
+	item.wall_ms = place.wall_ms;
+	return timeline_put(writer, &item);
+}
+
+static int timed(const char *path, const Maestro__ReadSession *message, bool over, struct buf *out, Maestro__SessionBytes *bytes)
 {
 	_cleanup_(transcript_reader_free_p) struct transcript_reader *reader = NULL;
 	struct timeline_writer writer = TIMELINE_WRITER(out);
@@ -194,7 +221,9 @@ static int timed(const char *path, const Maestro__ReadSession *message, struct b
 		r = put_keyframe(reader, message->since_ms, &writer, &position);
 	if (!r)
 		r = transcript_part(reader, &position, max_bytes, put_timed, &writer);
-	if (r && (r != TRANSCRIPT_E_END || !reader))
+	if (r == TRANSCRIPT_E_END && reader)
+		r = over ? put_cut_off(reader, &writer, &position) : 0;
+	if (r)
 		return r;
 	bytes->has_data = bytes->has_offset = bytes->has_next = true;
 	bytes->data = (ProtobufCBinaryData){ out->len, out->data };
@@ -211,8 +240,8 @@ static void ask_output(struct service *service, uint64_t request, const Maestro_
 	_cleanup_(buf_deinit) struct buf out = BUF_NULL;
 	Maestro__SessionBytes bytes = MAESTRO__SESSION_BYTES__INIT;
 	bool coming = attempt && (attempt_live(attempt) || attempt->state < ATTEMPT_RUNNING);
-	int r = !path ? -ENOMEM : message->kind == MAESTRO__READ_KIND__READ_TIMED ? timed(path, message, &out, &bytes)
-										  : output(path, message, &out, &bytes);
+	int r = !path ? -ENOMEM : message->kind == MAESTRO__READ_KIND__READ_TIMED ? timed(path, message, !coming, &out, &bytes)
+										  : output(path, message, !coming, &out, &bytes);
 
 	if (r == TRANSCRIPT_E_NOT_FOUND && coming)
 		r = 0; /* nothing was printed yet */

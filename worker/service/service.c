@@ -91,6 +91,8 @@ static int find_programs(struct service *service, char **ret_git, char **ret_age
 	if (!r)
 		r = install_libexec("maestro-git", ret_git, error);
 	if (!r)
+		r = install_libexec("maestro-search", &service->search_program, error);
+	if (!r)
 		r = install_data("agents", ret_agents, error);
 	if (r)
 		return error_fold(r);
@@ -185,6 +187,7 @@ int service_new(struct service **ret_service, struct config *config, sd_event *e
 	list_init(&service->sessions);
 	list_init(&service->asks);
 	list_init(&service->streams);
+	list_init(&service->searches);
 	r = clock_boot_id(service->boot_id);
 	if (!r)
 		r = read_key(service, error);
@@ -219,6 +222,8 @@ void service_free(struct service *service)
 	while ((session = list_first(&service->sessions, struct session, link)))
 		session_free(session);
 	jobs_free(service->jobs);
+	if (service->searches.next)
+		searching_clear(service);
 	probe_free(service->probe);
 	endpoint_free_p(&service->endpoint);
 	link_free_p(&service->link);
@@ -235,6 +240,7 @@ void service_free(struct service *service)
 	key_wipe(&service->key);
 	free(service->address);
 	free(service->endpoint_path);
+	free(service->search_program);
 	free(service->programs[0]);
 	free(service->programs[1]);
 	free(service);

@@ -127,6 +127,8 @@ struct service {
 	char *endpoint_path;
 	struct jobs *jobs;
 	struct list sessions; /* struct session */
+	char *search_program;
+	struct list searches; /* struct searching */
 
 	/* the coordinator */
 	struct link *link;
@@ -187,6 +189,12 @@ void inbox_message(struct link_peer *peer, enum channel channel, const Maestro__
 
 /* --- asking.c: the coordinator's questions about repositories; info.c: what this worker is --- */
 void asking_git(struct service *service, uint64_t request, const Maestro__GitAsk *ask);
+
+/* --- searching.c --- */
+void searching_ask(struct service *service, uint64_t request, const Maestro__SearchSessions *search);
+/* Begins what waits and may. */
+void searching_next(struct service *service);
+void searching_clear(struct service *service);
 void info_send(struct service *service);
 void info_heartbeat(struct service *service);
 /* Why this START cannot run here; NULL: it can. Caller frees. */

@@ -134,3 +134,7 @@ int transcript_seek_offset(struct transcript_reader *reader, uint64_t offset, st
 	struct buf *stream);
 /* The offset of the first output at or after that time; the end if there is none. */
 int transcript_find_time(struct transcript_reader *reader, int64_t wall_ms, uint64_t *ret_offset);
+/* Of a session that is over: where its recording was cut off, because bytes that are no whole record follow, or the index
+ * knows of a keyframe behind its end. The position is behind the file's end, so that nothing is read there.
+ * TRANSCRIPT_E_NOT_FOUND: as far as can be told it is whole. */
+int transcript_cut_off(struct transcript_reader *reader, struct transcript_place *ret_place);

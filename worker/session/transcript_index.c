@@ -215,3 +215,40 @@ int transcript_find_time(struct transcript_reader *reader, int64_t wall_ms, uint
 		*ret_offset = search.offset;
 	return r == FOUND ? 0 : r;
 }
+
+/* --- the end -------------------------------------------------------------------------------------------------- */
+
+/* Where the last line of the index says that a keyframe is; 0: it says nothing. */
+static uint64_t last_key_at(const struct transcript_reader *reader)
+{
+	uint8_t line[INDEX_ENTRY_BYTES];
+	struct index_entry last;
+	struct stat st;
+	off_t at;
+
+	if (reader->index_fd < 0 || fstat(reader->index_fd, &st) < 0 || st.st_size < (off_t)sizeof(line))
+		return 0;
+	at = st.st_size - st.st_size % (off_t)sizeof(line) - (off_t)sizeof(line);
+	if (pread(reader->index_fd, line, sizeof(line), at) != (ssize_t)sizeof(line) || !index_entry_get(&last, line))
+		return 0;
+	return last.at;
+}
+
+int transcript_cut_off(struct transcript_reader *reader, struct transcript_place *ret_place)
+{
+	const struct entry *last;
+	uint64_t end;
+	struct stat st;
+	int r = transcript_end(reader, &end);
+
+	if (r)
+		return r;
+	if (fstat(reader->fd, &st) < 0)
+		return -errno;
+	if (reader->seen >= (uint64_t)st.st_size && last_key_at(reader) <= (uint64_t)st.st_size)
+		return TRANSCRIPT_E_NOT_FOUND;
+	last = reader->index.len ? (const struct entry *)(const void *)(reader->index.data + reader->index.len) - 1 : NULL;
+	*ret_place = (struct transcript_place){ .position = (uint64_t)st.st_size + 1, .offset = end,
+		.wall_ms = last ? last->record.wall_ms : 0 };
+	return 0;
+}

@@ -355,6 +355,8 @@ static int each_entry(struct transcript_reader *reader, size_t index, struct buf
 		if (r != TRANSCRIPT_E_GAP)
 			return r ? r : each_part(reader, &entry, content, each, userdata);
 		item.kind = TRANSCRIPT_GAP;
+		item.len = 0; /* damaged */
+		return each(userdata, &item);
 	} else if (entry.record.kind == TRANSCRIPT_RESIZE && content->len >= 4) {
 		item.cols = (unsigned int)get_le(content->data, 2);
 		item.rows = (unsigned int)get_le(content->data + 2, 2);

@@ -6,7 +6,7 @@
 #include <cmocka.h>
 
 #include "console/cli/paint.h"
-#include "console/cli/plain.h"
+#include "proto/wire/plain.h"
 
 /* In pieces of every size: the result must be the same. */
 static void check(const char *in, size_t len, bool colours, const char *expected)
@@ -22,6 +22,10 @@ static void check(const char *in, size_t len, bool colours, const char *expected
 }
 
 #define CHECK(in, expected) check(in, sizeof(in) - 1, false, expected)
+
+#define SPACES16 "                "
+#define SPACES64 SPACES16 SPACES16 SPACES16 SPACES16
+#define SPACES512 SPACES64 SPACES64 SPACES64 SPACES64 SPACES64 SPACES64 SPACES64 SPACES64
 
 static void test_escapes_go(void **state)
 {
@@ -49,6 +53,45 @@ static void test_lines(void **state)
 {
 	CHECK("one\r\ntwo\r\n", "one\ntwo\n");
 	CHECK("10%\r20%\r\n", "10%\n20%\n");
+}
+
+/* Programs that place their words, as Claude Code does with CUF and ratatui with CUP. */
+static void test_moves(void **state)
+{
+	CHECK("I\033[Cwill\033[2Cwrite", "I will  write");
+	CHECK("\033[3;1HI\033[3;3Hwill\033[4;1Hnext", "I will\nnext");
+	CHECK("\033[5;3H\033[1mindented\033[5;1H> \033[K\r\n", "  indented\n> \n");
+	CHECK("one\033[Btwo\033[A\rthree\033[1Gfour", "one\n   two\nthree\nfour");
+	CHECK("\xe6\x97\xa5\033[1;3Hx\033[4Gy", "\xe6\x97\xa5xy"); /* two columns wide */
+	CHECK("a\033[99999999999Cb\033[0;0Hc\033[?3Cd\tq\033[2;12Hr", "a" SPACES512 "b\ncd\tq\n           r");
+}
+
+/* Stopped anywhere and taken up by another. */
+static void test_saved(void **state)
+{
+	static const char in[] = "a\033[1;38;5;1mred\033[2C\xf0\x9f\x98\x80\r\n\033]0;title\007end\033[3;9Hx";
+	_cleanup_(buf_deinit) struct buf whole = BUF_NULL;
+	struct plain one = PLAIN_NULL;
+
+	assert_int_equal(plain_feed(&one, in, sizeof(in) - 1, &whole), 0);
+	for (size_t cut = 0; cut < sizeof(in); cut++) {
+		_cleanup_(buf_deinit) struct buf out = BUF_NULL, saved = BUF_NULL;
+		struct plain first = PLAIN_NULL, second = PLAIN_NULL;
+
+		assert_int_equal(plain_feed(&first, in, cut, &out), 0);
+		assert_int_equal(plain_save(&first, &saved), 0);
+		assert_true(saved.len <= PLAIN_SAVED_MAX);
+		assert_false(plain_load(&second, saved.data, saved.len - 1));
+		assert_true(plain_load(&second, saved.data, saved.len));
+		assert_int_equal(plain_feed(&second, in + cut, sizeof(in) - 1 - cut, &out), 0);
+		assert_string_equal(buf_text(&out), buf_text(&whole));
+		for (size_t i = 0; i < saved.len; i++) { /* whatever a stranger made of it, it is fed without harm */
+			saved.data[i] ^= 0xff;
+			if (plain_load(&second, saved.data, saved.len))
+				assert_int_equal(plain_feed(&second, in, sizeof(in) - 1, &out), 0);
+			saved.data[i] ^= 0xff;
+		}
+	}
 }
 
 static void test_utf8(void **state)
@@ -234,6 +277,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_escapes_go), cmocka_unit_test(test_controls_go), cmocka_unit_test(test_lines),
+		cmocka_unit_test(test_moves), cmocka_unit_test(test_saved),
 		cmocka_unit_test(test_utf8), cmocka_unit_test(test_colours_stay_if_wanted),
 		cmocka_unit_test(test_paint_draws_what_changed), cmocka_unit_test(test_paint_smaller_terminal),
 		cmocka_unit_test(test_paint_styles), cmocka_unit_test(test_paint_palette_and_links),

@@ -20,7 +20,7 @@ static const struct {
 	const char *body;
 	Maestro__Role role;
 } needed[] = {
-	{ "list_tasks", VIEWER }, { "read_task", VIEWER }, { "diff_task", VIEWER }, { "watch", VIEWER },
+	{ "list_tasks", VIEWER }, { "read_task", VIEWER }, { "search_worker", VIEWER }, { "diff_task", VIEWER }, { "watch", VIEWER },
 	{ "list_projects", VIEWER }, { "list_workers", VIEWER }, { "ask_status", VIEWER },
 	{ "submit", OPERATOR }, { "act_on_task", OPERATOR }, { "send_to_task", OPERATOR }, { "merge_task", OPERATOR },
 	{ "project_add", OPERATOR }, { "project_remove", OPERATOR }, { "queue_control", OPERATOR },

@@ -23,6 +23,7 @@ coordinator/service: proto/base proto/schema proto/wire proto/link coordinator/c
 worker/screen: proto/base proto/schema proto/wire
 worker/core: proto/base proto/schema proto/wire
 worker/session: proto/base proto/schema proto/wire worker/screen
+worker/search: proto/base proto/schema proto/wire worker/session
 worker/git: proto/base proto/schema proto/wire
 worker/agents: proto/base proto/schema proto/wire
 worker/service: proto/base proto/schema proto/wire proto/link worker/core worker/session worker/agents worker/screen

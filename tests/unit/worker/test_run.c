@@ -24,7 +24,7 @@
 #define SECRET "open sesame, said the old man ..."
 
 static char **programs;
-static char *absolute[6];
+static char *absolute[7];
 
 struct stage {
 	char dir[64], url[96], repo[96];
@@ -307,11 +307,11 @@ static void set_environment(struct stage *stage)
 
 	snprintf(path, sizeof(path), "%s/bin", stage->dir);
 	assert_int_equal(io_make_dirs(path, 0700), 0);
-	for (int i = 1; i <= 4; i++)
+	for (int i = 1; i <= 5; i++)
 		link_program(stage, programs[i]);
 	setenv("MAESTRO_BIN", path, 1);
 	setenv("MAESTRO_LIBEXEC", path, 1);
-	setenv("MAESTRO_DATA", programs[5], 1);
+	setenv("MAESTRO_DATA", programs[6], 1);
 	snprintf(path, sizeof(path), "%s/home", stage->dir);
 	setenv("MAESTRO_HOME", path, 1);
 	setenv("HOME", stage->dir, 1);
@@ -593,7 +593,7 @@ int main(int argc, char **argv)
 	};
 	sigset_t set;
 
-	if (argc != 6)
+	if (argc != 7)
 		return 2;
 	for (int i = 1; i < argc; i++)
 		if (io_absolute(argv[i], &absolute[i]))
