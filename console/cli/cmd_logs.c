@@ -186,8 +186,8 @@ const struct command command_logs = {
 	.group = GROUP_SESSIONS,
 	.brief = "print what a session printed",
 	.table = { "maestro logs", "TASK [-f] [--since TIME] [--attempt N]",
-		"Prints all that the session has printed, as plain text. With --json: a line for each piece. Output that was not recorded is told on stderr (--json: missing),\n"
-		"and so is an end that was lost (--json: cut_off).",
+		"Prints all that the session has printed, as plain text. With --json: a line for each piece. Output\n"
+		"that was not recorded is told on stderr (--json: missing), and so is an end that was lost (--json: cut_off).",
 		specs, ARRAY_SIZE(specs) },
 	.values_size = sizeof(struct values),
 	.operands_min = 1, .operands_max = 1,
