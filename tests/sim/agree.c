@@ -8,6 +8,7 @@
 
 #define AGREE_MS 60000u
 #define LOOK_MS 10000u
+#define WAITING_TOLD_MS 5000u
 
 /* --- consoles ---------------------------------------------------------------------------------------------------- */
 
@@ -35,13 +36,16 @@ static uint64_t mix_text(uint64_t digest, const char *text)
 }
 
 /* Why a task waits is worked out for a view only, which is a copy. */
-static uint64_t mix_waiting(const struct world *world, uint64_t digest, uint64_t id)
+static uint64_t look_waiting(const struct world *world, uint64_t id)
 {
-	Maestro__Task *view = core_view_task(world->core, id, false, world->now_ms);
+	const struct task_row *task = core_task(world->core, id);
+	Maestro__Task *view = NULL;
+	uint64_t digest = 0;
 
-	if (!view)
-		return 0;
-	digest = mix(digest, view->waiting_for.data, view->waiting_for.len);
+	if (task && task->state == MAESTRO__TASK_STATE__TASK_QUEUED)
+		view = core_view_task(world->core, id, false, world->now_ms);
+	if (view)
+		digest = mix(UINT64_C(0xcbf29ce484222325), view->waiting_for.data, view->waiting_for.len);
 	maestro__task__free_unpacked(view, NULL);
 	return digest;
 }
@@ -60,7 +64,7 @@ static uint64_t look(const struct world *world, uint64_t id)
 	digest = mix_text(digest, task->commit_id);
 	if (attempt)
 		digest = mix(digest, &attempt->session, sizeof(attempt->session));
-	return task->state == MAESTRO__TASK_STATE__TASK_QUEUED ? mix_waiting(world, digest, id) : digest;
+	return digest;
 }
 
 void agree_changed(struct world *world, uint64_t task)
@@ -77,12 +81,29 @@ void agree_anew(struct world *world)
 	}
 }
 
+/* Why it waits is told within WAITING_TOLD_MS of a coordinator that runs. */
+static void check_waiting(struct world *world, struct sim_view *view)
+{
+	uint64_t waiting = look_waiting(world, view->task);
+
+	if (view->changed || waiting == view->waiting) {
+		view->waiting = waiting;
+		view->waits_ms = 0;
+	} else if (!view->waits_ms || world->now_ms <= world->core_frozen_ms) {
+		view->waits_ms = world->now_ms;
+	} else if (world->now_ms - view->waits_ms > WAITING_TOLD_MS) {
+		broken(world, "P8", "task=%" PRIu64 " waits for something else than consoles were told", view->task);
+		view->waiting = waiting;
+	}
+}
+
 static void check_console(struct world *world, struct sim_view *view)
 {
 	uint64_t digest = look(world, view->task);
 
 	if (world->gathered)
 		return; /* it is told when that is committed */
+	check_waiting(world, view);
 	if (!view->changed && digest != view->digest)
 		broken(world, "P8", "task=%" PRIu64 " looks other than what consoles were told", view->task);
 	view->digest = digest;

@@ -132,6 +132,7 @@ struct sim_task {
 /* What a console believes of a task, and since when coordinator and worker do not agree on it. */
 struct sim_view {
 	uint64_t task, digest, differs_ms;
+	uint64_t waiting, waits_ms; /* why it waits, and since when that was not told; 0: it was */
 	bool changed; /* it was told to look again */
 };
 

@@ -55,11 +55,12 @@ like() {
 
 # wait_for SECONDS COMMAND...: until it succeeds. The deadline is for failures only.
 wait_for() {
-	local deadline=$((SECONDS + $1))
+	local deadline=$((SECONDS + $1)) pause_ms=30
 	shift
 	until "$@" > /dev/null 2>&1; do
 		[ $SECONDS -ge $deadline ] && return 1
-		read -r -t 0.05 <> <(:) || :
+		read -r -t "0.$(printf %03d $pause_ms)" <> <(:) || :
+		pause_ms=$((pause_ms < 250 ? pause_ms * 3 / 2 : pause_ms)) # looking costs the machine a program or two
 	done
 }
 

@@ -143,7 +143,12 @@ void attempt_handle_status(struct turn *turn, struct attempt *attempt, const str
 {
 	attempt->activity_ms = turn->now->boot_ms;
 	turn_effect(turn, EFFECT_STATUS, attempt);
-	if (event->status.status->state != MAESTRO__AGENT_STATE__AGENT_COMPLETE || !attempt_live(attempt))
+	if (event->status.status->state != MAESTRO__AGENT_STATE__AGENT_COMPLETE)
+		return;
+	/* A quick program says so before its holder has told that it runs: what comes of it follows then. */
+	if (attempt->state == ATTEMPT_STARTING)
+		attempt->publish = true;
+	if (!attempt_live(attempt))
 		return;
 	attempt->publish = true;
 	turn_advance(turn, attempt);

@@ -196,6 +196,17 @@ static bool taken_over(const struct turn *turn, const struct attempt *attempt)
 	return false;
 }
 
+/* Also without PREPARED: a job may have outlived the worker that asked for it. Known before it begins: after a crash
+ * nobody is to go on in what may be half a worktree. */
+static void begin_remove(struct turn *turn, struct attempt *attempt)
+{
+	Maestro__JournalReleased released = MAESTRO__JOURNAL_RELEASED__INIT;
+
+	if (!attempt->released)
+		turn_put(turn, attempt, RECORD(RELEASED, released = &released));
+	turn_work(turn, attempt, WORK_REMOVE);
+}
+
 static void advance_over(struct turn *turn, struct attempt *attempt)
 {
 	if (attempt->publish && !attempt->stale && !attempt->released)
@@ -203,7 +214,7 @@ static void advance_over(struct turn *turn, struct attempt *attempt)
 	else if (attempt->release.wanted && attempt->release.remove_worktree && taken_over(turn, attempt))
 		turn_released(turn, attempt, true); /* nothing of it is left but its number */
 	else if (attempt->release.wanted && attempt->release.remove_worktree)
-		turn_work(turn, attempt, WORK_REMOVE); /* also without PREPARED: a job may have outlived the worker that asked for it */
+		begin_remove(turn, attempt);
 	else if (attempt->release.wanted)
 		turn_released(turn, attempt, false);
 }

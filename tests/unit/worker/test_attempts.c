@@ -69,6 +69,35 @@ static void test_a_push_is_tried_again(void **state)
 	assert_int_equal(last_job(world), WORK_REMOVE);
 }
 
+/* Seen to fail: the crash lost that it was being removed, and the next attempt went on in what was left. */
+static void test_no_push_from_what_is_being_removed(void **state)
+{
+	struct world *world = *state;
+	struct event event = about(EVENT_START);
+	Maestro__Start *again;
+
+	to_running(world);
+	exited(world, 0);
+	git_done(world, WORK_COMMIT, GIT_CODE(OK), COMMIT_A, 1);
+	granted(world);
+	git_done(world, WORK_PUSH, GIT_CODE(UNREACHABLE), NULL, 0);
+	git_done(world, WORK_CHECKPOINT, GIT_CODE(OK), NULL, 0);
+	release(world, true);
+	assert_int_equal(last_job(world), WORK_REMOVE);
+	boot(world);
+	tell(world, &(struct event){ .kind = EVENT_READY });
+	again = start_message(2);
+	again->has_push_of = true;
+	again->push_of = 1;
+	event.attempt = number = 2;
+	event.start.message = again;
+	tell(world, &event);
+	again->has_push_of = false;
+	again->push_of = 0;
+	assert_int_equal(last(world), PHASE(FAILED));
+	assert_string_equal(last_reason(world), "push: the worktree of attempt 1 is not on this worker any more");
+}
+
 static void test_a_push_of_what_is_gone_fails(void **state)
 {
 	struct world *world = *state;
@@ -223,6 +252,19 @@ static void test_complete_is_pushed_and_lives_on(void **state)
 	exited(world, 1);
 	git_done(world, WORK_CHECKPOINT, GIT_CODE(OK), NULL, 0);
 	assert_int_equal(last(world), PHASE(ENDED));
+}
+
+/* Seen to fail: the word was lost, and the task ran on for ever. */
+static void test_complete_before_it_runs(void **state)
+{
+	struct world *world = *state;
+
+	start(world);
+	git_done(world, WORK_PREPARE, GIT_CODE(OK), BASE, 0);
+	status(world, MAESTRO__AGENT_STATE__AGENT_COMPLETE);
+	assert_int_equal(last_job(world), WORK_PREPARE);
+	holder_started(world);
+	assert_int_equal(last_job(world), WORK_COMMIT);
 }
 
 static void test_complete_without_change_stays_running(void **state)
@@ -388,7 +430,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_exit_0_with_commits_is_pushed),
 		T(test_a_push_is_tried_again),
+		T(test_no_push_from_what_is_being_removed),
 		T(test_a_push_of_what_is_gone_fails),
+		T(test_complete_before_it_runs),
 		T(test_exit_0_without_commits_is_done),
 		T(test_left_out_is_told_at_the_end),
 		T(test_left_out_is_told_with_a_push),
