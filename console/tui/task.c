@@ -38,6 +38,11 @@ bool task_waits(const Maestro__Task *task)
 	       task->status->state == MAESTRO__AGENT_STATE__AGENT_NEEDS_INPUT;
 }
 
+bool task_session_live(const Maestro__Task *task)
+{
+	return task->has_session && task->session == MAESTRO__SESSION_STATE__SESSION_LIVE;
+}
+
 bool task_has_screen(const Maestro__Task *task)
 {
 	switch (task_state(task)) {
@@ -45,14 +50,13 @@ bool task_has_screen(const Maestro__Task *task)
 	case MAESTRO__TASK_STATE__TASK_RUNNING:
 		return true;
 	default:
-		return task->has_session && task->session == MAESTRO__SESSION_STATE__SESSION_LIVE;
+		return task_session_live(task);
 	}
 }
 
 bool task_closed_too_early(const struct ui *ui, const Maestro__Task *task, int64_t closed_ms)
 {
-	return task->has_session && task->session == MAESTRO__SESSION_STATE__SESSION_LIVE &&
-	       ui->config.clock->wall_ms() - closed_ms >= 1000;
+	return task_session_live(task) && ui->config.clock->wall_ms() - closed_ms >= 1000;
 }
 
 const char *task_age(const struct ui *ui, const Maestro__Task *task, char age[16])

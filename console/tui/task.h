@@ -16,6 +16,7 @@ static inline Maestro__TaskState task_state(const Maestro__Task *task)
 /* The agent of a task that runs or is in review waits for a person. */
 bool task_waits(const Maestro__Task *task);
 bool task_has_screen(const Maestro__Task *task);
+bool task_session_live(const Maestro__Task *task);
 /* A stream of it was closed at closed_ms, but its session lives: worth another try, once a second at most. */
 bool task_closed_too_early(const struct ui *ui, const Maestro__Task *task, int64_t closed_ms);
 /* Since it was made, or how long it took. "" if not known. */

@@ -96,7 +96,6 @@ static void on_closed(struct stream *stream, const char *why, void *userdata)
 	}
 	snprintf(watch->why, sizeof(watch->why), "%s", *why ? why : "the session is over");
 	watch->closed_ms = watch->view.ui->config.clock->wall_ms();
-	leave_typing(watch);
 	ui_redraw(watch->view.ui);
 }
 
@@ -119,6 +118,18 @@ static void open_stream(struct watch *watch, bool drive)
 	if (r)
 		snprintf(watch->why, sizeof(watch->why), "it cannot be opened: %s", strerror(r < 0 ? -r : EIO));
 	watch->drives = drive;
+}
+
+/* It ended here and its session did not: its worker, or the connection to it, was lost for a while. Who was typing goes on,
+ * and what was typed meanwhile is not lost, nor taken for the console's own keys. */
+static void open_again(struct watch *watch)
+{
+	if (!watch->typing || !watch->stream || !stream_closed(watch->stream)) {
+		open_stream(watch, watch->typing);
+		return;
+	}
+	watch->why[0] = 0;
+	stream_reopen(watch->stream);
 }
 
 /* What keys go to. */
@@ -159,7 +170,7 @@ static void draw_title(struct watch *watch, const Maestro__Task *task, int y)
 	struct ui *ui = watch->view.ui;
 	const struct theme *theme = &ui->theme;
 	struct theme_look look = draw_look(theme, watch->typing ? THEME_ALERT : THEME_SELECTED, 0);
-	const char *mode = watch->why[0] ? " ENDED " : watch->typing ? " TYPING " : " watching ";
+	const char *mode = watch->typing ? " TYPING " : watch->why[0] ? " ENDED " : " watching ";
 	char text[TASK_TEXT_MAX * 3], title[TASK_TEXT_MAX], message[TASK_TEXT_MAX] = "";
 	struct theme_state state = task_shown_state(theme, task);
 
@@ -221,7 +232,9 @@ static void watch_draw(struct view *view, struct area area)
 
 	watch->area = cells;
 	if (watch->why[0] && task && task_closed_too_early(view->ui, task, watch->closed_ms))
-		open_stream(watch, false);
+		open_again(watch);
+	else if (watch->why[0] && (!task || !task_session_live(task)))
+		leave_typing(watch);
 	if (watch->drives && driven(watch) && other)
 		stream_resize(driven(watch), (uint32_t)cells.w, (uint32_t)cells.h);
 	if (task)

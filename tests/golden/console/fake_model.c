@@ -148,6 +148,15 @@ const struct screen *stream_screen(const struct stream *stream)
 	return &stream->screen;
 }
 
+bool stream_closed(const struct stream *stream)
+{
+	return false;
+}
+
+void stream_reopen(struct stream *stream)
+{
+}
+
 void stream_ack(struct stream *stream)
 {
 	stream->unacknowledged = false;
