@@ -154,6 +154,8 @@ static bool unheard(const struct world *world, const struct sim_worker *worker)
 {
 	uint64_t since_ms = world->disturbed_ms > worker->disturbed_ms ? world->disturbed_ms : worker->disturbed_ms;
 
+	if (since_ms < world->asked_ms)
+		since_ms = world->asked_ms;
 	return worker->disobeyed && worker->link && worker->link == worker->far && worker->hole != worker->link &&
 		world->core_frozen_ms <= world->now_ms && worker->frozen_until_ms <= world->now_ms &&
 		worker->disk_until_ms <= world->now_ms && worker->cut_until_ms[1] <= world->now_ms &&
@@ -170,6 +172,8 @@ void check_asking(struct world *world)
 		open |= is_restored(world->rows[ROW_QUESTION][i]);
 	if (open != core_restore_asked(world->core))
 		broken(world, "ASKED", "an admin %s", open ? "is asked, and it goes on" : "is waited for, and not asked");
+	if (open)
+		world->asked_ms = world->now_ms;
 	for (int i = 0; i < SIM_WORKERS; i++)
 		if (!open && unheard(world, &world->workers[i]))
 			broken(world, "ASKED", "%s has obeyed a later database, and nobody is asked", world->workers[i].name);

@@ -208,6 +208,7 @@ struct world {
 	uint64_t admin_conn;
 
 	struct sim_worker workers[SIM_WORKERS];
+	uint64_t asked_ms; /* when the question of a restored backup was last open */
 	struct sim_view views[SIM_VIEWS];
 	struct sim_task tasks[SIM_TASKS_MAX];
 	size_t task_count;

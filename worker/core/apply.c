@@ -238,6 +238,10 @@ static int apply_over(struct attempts *core, struct attempt *attempt, const Maes
 
 static int apply_released(struct attempts *core, struct attempt *attempt, const Maestro__JournalRecord *record)
 {
+	if (record->released->begins) {
+		attempt->removing = true;
+		return 0;
+	}
 	attempt->released = true;
 	if (record->released->worktree_removed)
 		attempt_free(attempt);

@@ -60,6 +60,7 @@ struct attempt {
 	char *exit_reason;
 	char *last_pushed; /* by the coordinator's book, from the last grant */
 	bool released;
+	bool removing; /* its worktree was begun to be removed: there may be half of one */
 
 	/* of this process */
 	enum work work;

@@ -151,9 +151,18 @@ static int put_released(struct buf *out, const struct attempt *attempt)
 	return attempt->released ? put(out, attempt, RECORD(RELEASED, released = &released)) : 0;
 }
 
+static int put_removing(struct buf *out, const struct attempt *attempt)
+{
+	Maestro__JournalReleased released = MAESTRO__JOURNAL_RELEASED__INIT;
+
+	released.has_begins = released.begins = true;
+	return attempt->removing ? put(out, attempt, RECORD(RELEASED, released = &released)) : 0;
+}
+
 /* In the order in which they happen. */
 static int (*const parts[])(struct buf *out, const struct attempt *attempt) = {
-	put_intent, put_prepared, put_running, put_grant, put_pushed, put_ending, put_exited, put_over, put_released,
+	put_intent, put_prepared, put_running, put_grant, put_pushed, put_ending, put_exited, put_over, put_removing,
+	put_released,
 };
 
 int attempts_snapshot(const struct attempts *core, struct buf *out)

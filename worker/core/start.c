@@ -69,8 +69,8 @@ static void take_over(struct turn *turn, struct attempt *attempt)
 	Maestro__JournalPrepared prepared = MAESTRO__JOURNAL_PREPARED__INIT;
 	struct event well = { .kind = EVENT_HOLDER_ENDED, .ended = { .has_code = true } };
 
-	if (!earlier || earlier->state != ATTEMPT_OVER || earlier->released || !earlier->base_commit ||
-		earlier->attempt >= attempt->attempt) {
+	if (!earlier || earlier->state != ATTEMPT_OVER || earlier->released || earlier->removing ||
+		!earlier->base_commit || earlier->attempt >= attempt->attempt) {
 		turn_fail(turn, attempt, "push: the worktree of attempt %u is not on this worker any more", attempt->start->push_of);
 		turn_finish(turn, attempt);
 		return;

@@ -202,7 +202,8 @@ static void begin_remove(struct turn *turn, struct attempt *attempt)
 {
 	Maestro__JournalReleased released = MAESTRO__JOURNAL_RELEASED__INIT;
 
-	if (!attempt->released)
+	released.has_begins = released.begins = true;
+	if (!attempt->removing)
 		turn_put(turn, attempt, RECORD(RELEASED, released = &released));
 	turn_work(turn, attempt, WORK_REMOVE);
 }
