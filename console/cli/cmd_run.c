@@ -188,6 +188,8 @@ static int fill(struct submit *submit, const struct values *values, const char *
 		return r;
 	if (!submit->prompt.len)
 		return error_set(error, CLIENT_E_USAGE, "the prompt is empty");
+	if (values->request_id && !*values->request_id)
+		return error_set(error, CLIENT_E_USAGE, "the request id is empty: nothing would be known again by it");
 	message->n_after = values->after.count;
 	message->after = submit->after;
 	message->prompt = (ProtobufCBinaryData){ .len = submit->prompt.len, .data = submit->prompt.data };

@@ -45,6 +45,7 @@ check "reject" maestro reject "$id"
 is "it is rejected" rejected "$(state_of "$id")"
 check "rm" maestro rm "$id"
 refuses "it is gone" 4 'no (such )?task' maestro show "$id"
+refuses "an empty request id is none" 2 "request id is empty" maestro run -a command --request-id "" true
 
 id=$(maestro run -a command --title Talk 'read -r line; echo "got <$line>"; read -r line')
 wait_for 20 sh -c "[ \"\$(maestro show $id --json | jq -r .session)\" = live ]" || fail "the session lives"
