@@ -277,14 +277,14 @@ void notify_settled(struct service *service)
 
 /* --- life ---------------------------------------------------------------------------------------------------- */
 
-static int choose_kind(struct notify *notify, const char *name, struct error *error)
+static int choose_kind(bool wanted[ARRAY_SIZE(kinds)], const char *name, struct error *error)
 {
 	_cleanup_(buf_deinit) struct buf names = BUF_NULL;
 
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
 		buf_printf(&names, "%s%s", i ? ", " : "", kinds[i].name);
 		if (strcmp(kinds[i].name, name) == 0) {
-			notify->wanted[i] = true;
+			wanted[i] = true;
 			return 0;
 		}
 	}
@@ -294,11 +294,14 @@ static int choose_kind(struct notify *notify, const char *name, struct error *er
 
 int notify_init(struct service *service, const struct service_config *config, struct error *error)
 {
+	bool wanted[ARRAY_SIZE(kinds)] = { false };
 	struct notify *notify;
 	int r = 0;
 
-	if (!config->notify || !*config->notify)
-		return 0;
+	for (size_t i = 0; i < config->notify_kind_count && !r; i++)
+		r = choose_kind(wanted, config->notify_kinds[i], error);
+	if (r || !config->notify || !*config->notify)
+		return r;
 	service->notify = notify = calloc(1, sizeof(*notify));
 	if (!notify)
 		return -ENOMEM;
@@ -307,12 +310,9 @@ int notify_init(struct service *service, const struct service_config *config, st
 	notify->limit = LOG_LIMIT(10000, 10);
 	list_init(&notify->queue);
 	notify->command = strdup(config->notify);
-	for (size_t i = 0; i < config->notify_kind_count && !r; i++)
-		r = choose_kind(notify, config->notify_kinds[i], error);
-	for (size_t i = 0; i < ARRAY_SIZE(kinds) && !config->notify_kind_count; i++)
-		notify->wanted[i] = true;
-	if (!r)
-		r = store_last_event(service->store, &notify->next_seq, error);
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
+		notify->wanted[i] = wanted[i] || !config->notify_kind_count;
+	r = store_last_event(service->store, &notify->next_seq, error);
 	notify->next_seq++;
 	return r ? error_fold(r) : notify->command ? 0 : -ENOMEM;
 }

@@ -67,3 +67,5 @@ kill -TERM "$coordinator"; wait "$coordinator" 2> /dev/null
 
 printf 'notify = "true"\nnotify-kinds = { reviews }\n' > "$MAESTRO_HOME/config/coordinator.conf"
 refuses "an unknown kind" 1 "'reviews' is no kind of event .*needs_input, review" maestro-coordinator run
+printf 'notify-kinds = { reviews }\n' > "$MAESTRO_HOME/config/coordinator.conf"
+refuses "also without a command" 1 "'reviews' is no kind of event" maestro-coordinator run
