@@ -200,6 +200,19 @@ static void drain_said(struct ssh *ssh)
 	}
 }
 
+/* Reading the diagnostics takes off the connection whatever has come, also what was just asked for in vain: then nothing
+ * more may come that would end a wait. */
+static bool came_meanwhile(struct ssh *ssh)
+{
+	return libssh2_channel_eof(ssh->channel) || libssh2_poll_channel_read(ssh->channel, 0);
+}
+
+static bool may_write(struct ssh *ssh)
+{
+	return !(libssh2_session_block_directions(ssh->session) & LIBSSH2_SESSION_BLOCK_OUTBOUND) &&
+		libssh2_channel_window_write(ssh->channel) > 0;
+}
+
 int ssh_read(struct ssh *ssh, void *buffer, size_t size, size_t *ret_len, struct error *error)
 {
 	for (;;) {
@@ -210,6 +223,8 @@ int ssh_read(struct ssh *ssh, void *buffer, size_t size, size_t *ret_len, struct
 			*ret_len = (size_t)n;
 			return 0;
 		}
+		if (n == LIBSSH2_ERROR_EAGAIN && came_meanwhile(ssh))
+			continue;
 		if ((n && n != LIBSSH2_ERROR_EAGAIN) || !ssh_wait(ssh))
 			return ssh_error(ssh, error, "the connection broke while reading");
 	}
@@ -226,6 +241,8 @@ int ssh_write(struct ssh *ssh, const void *data, size_t len, struct error *error
 			continue;
 		}
 		drain_said(ssh);
+		if (n == LIBSSH2_ERROR_EAGAIN && may_write(ssh))
+			continue;
 		if ((n && n != LIBSSH2_ERROR_EAGAIN) || !ssh_wait(ssh))
 			return ssh_error(ssh, error, "the connection broke while writing");
 	}
