@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/pidfd.h>
+#include <poll.h>
 #include <signal.h>
 
 static void on_hello(void *userdata, const struct holder_hello *hello)
@@ -102,17 +103,20 @@ int fixture_setup(void **state)
 	return 0;
 }
 
-/* A holder that a failed test left behind is ended by its own process, not by its number alone. */
+/* A holder that a test left behind is ended by its own process, not by its number alone; until then it writes into the
+ * directory that is to be removed. */
 static void end_leftover(struct fixture *fixture)
 {
 	_cleanup_close_ int fd = -1;
+	struct pollfd gone = { .events = POLLIN };
 	struct holder_id id;
 
 	if (holder_state_read(fixture->dir, &id) || holder_verify(&id))
 		return;
 	fd = pidfd_open((pid_t)id.pid, 0);
-	if (fd >= 0 && holder_verify(&id) == 0)
-		(void)pidfd_send_signal(fd, SIGTERM, NULL, 0);
+	gone.fd = fd;
+	if (fd >= 0 && holder_verify(&id) == 0 && pidfd_send_signal(fd, SIGTERM, NULL, 0) == 0)
+		(void)poll(&gone, 1, FIXTURE_DEADLINE_MS);
 }
 
 int fixture_teardown(void **state)
